@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stddef.h>
+#include <stdlib.h>
+
+/* Runs f on the variable's address when it goes out of scope. */
+#define _cleanup_(f) __attribute__((cleanup(f)))
+#define _printf_(format, first) __attribute__((format(printf, format, first)))
+#define _unused_ __attribute__((unused))
+
+#define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN_OF(a, b)                                                                               \
+        ({                                                                                         \
+                __typeof__(a) _a = (a);                                                            \
+                __typeof__(b) _b = (b);                                                            \
+                _a < _b ? _a : _b;                                                                 \
+        })
+#define MAX_OF(a, b)                                                                               \
+        ({                                                                                         \
+                __typeof__(a) _a = (a);                                                            \
+                __typeof__(b) _b = (b);                                                            \
+                _a > _b ? _a : _b;                                                                 \
+        })
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+/* Hand a resource over: the variable forgets it, the expression yields it. */
+#define TAKE_PTR(p)                                                                                \
+        ({                                                                                         \
+                __typeof__(p) *_pp = &(p);                                                         \
+                __typeof__(p) _p = *_pp;                                                           \
+                *_pp = NULL;                                                                       \
+                _p;                                                                                \
+        })
+#define TAKE_FD(fd)                                                                                \
+        ({                                                                                         \
+                int *_pfd = &(fd);                                                                 \
+                int _fd = *_pfd;                                                                   \
+                *_pfd = -EBADF;                                                                    \
+                _fd;                                                                               \
+        })
+
+/* Defines `func##p`, for use with _cleanup_(): calls func unless the pointer is NULL. */
+#define DEFINE_CLEANUP(type, func)                                                                 \
+        static inline _unused_ void func##p(type **p)                                              \
+        {                                                                                          \
+                if (*p)                                                                            \
+                        func(*p);                                                                  \
+        }
+
+static inline void freep(void *p)
+{
+        free(*(void **)p);
+}
+
+#define _cleanup_free_ _cleanup_(freep)

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "base/macros.h"
+#include "io/address.h"
+#include "io/cids.h"
+#include "io/listen.h"
+
+/* The whole configuration, read and checked, immutable once loaded, shared by reference. */
+typedef struct Config Config;
+typedef struct ConfigErrors ConfigErrors;
+typedef struct AgentSettings AgentSettings;
+typedef struct ListenSettings ListenSettings;
+
+/* What answers on a port. One row of config/table.c and one vtable in handlers/ each. */
+typedef enum HandlerKind {
+        HANDLER_RPC,
+        HANDLER_KIND_MAX,
+} HandlerKind;
+
+/* Who counts as privileged on a port. A mask, so that ways can be added; 0 is `nobody`. */
+typedef enum Trust {
+        TRUST_NOBODY = 0,
+        TRUST_PRIVILEGED = 1 << 0, /* peer_is_root() */
+        TRUST_PEERS = 1 << 1,      /* everybody whom `peers` let in */
+} Trust;
+
+struct AgentSettings {
+        int log_level;            /* LOG_ERR .. LOG_DEBUG */
+        uint64_t max_connections; /* over all ports */
+        uint64_t max_message;     /* bytes of one JSON text */
+        uint64_t max_values;      /* JSON values in one text */
+        uint64_t max_calls;       /* in flight on one connection */
+        uint64_t message_timeout; /* microseconds for a text once begun; TEXT_INFINITY: none */
+        uint64_t shutdown_timeout;
+};
+
+/* One `[port N]` or `[listen NAME]`. */
+struct ListenSettings {
+        char *section;   /* "port 1000", "listen admin": as it is printed */
+        Address address; /* of [port N]: vsock, CID any */
+        ListenFile file; /* Unix sockets: mode, owner, group, resolved */
+        char *description;
+        HandlerKind handler;
+        CidSet peers;
+        unsigned trust; /* mask of Trust */
+        bool trust_unsafe;
+        char **methods; /* globs, NULL-terminated; {"*"} by default */
+        char **block_methods;
+        uint64_t max_connections;
+        uint64_t idle_timeout; /* microseconds; 0: none */
+};
+
+struct Config {
+        unsigned n_ref;
+        AgentSettings agent;
+        ListenSettings **listens; /* in the order of their first mention */
+        size_t n_listens;
+};
+
+/* Every error of a load, as "file:line: what, and what to do" (no newline). */
+struct ConfigErrors {
+        char **list; /* NULL-terminated, or NULL */
+};
+
+/*
+ * Reads file alone, or with file NULL the installed configuration: `guestwire.conf` in the
+ * system's configuration folder (it may be absent) and the drop-ins, as guestwire.conf(5)
+ * orders and masks them. All errors of all files are collected. 0 with *ret owned by the
+ * caller (config_unref); -EINVAL with *errors filled; -ENOMEM. An absent or unreadable
+ * explicit `file` is an error in the list too.
+ */
+int config_load(const char *file, Config **ret, ConfigErrors *errors);
+
+/*
+ * The same from folders of the caller's, as tests and fuzzers need it: main may be NULL;
+ * folders lists drop-in folders from the weakest to the strongest, NULL-terminated.
+ */
+int config_load_from(const char *main_file, const char *const *folders, Config **ret,
+                     ConfigErrors *errors);
+
+/* From memory under a name of the caller's, for fuzzers and credentials. Same returns. */
+int config_load_text(const char *name, const char *text, size_t n, Config **ret,
+                     ConfigErrors *errors);
+
+/* The effective configuration, every key of every section, in the form that config_load() reads. */
+void config_print(const Config *c, FILE *f);
+
+Config *config_ref(Config *c);
+Config *config_unref(Config *c);
+DEFINE_CLEANUP(Config, config_unref)
+#define _cleanup_config_ _cleanup_(config_unrefp)
+
+/* The name of a handler ("rpc") and of a trust mask ("privileged"). Constant strings. */
+const char *handler_kind_to_text(HandlerKind k);
+const char *trust_to_text(unsigned trust);
+
+void config_errors_done(ConfigErrors *e);

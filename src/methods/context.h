@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "config/config.h"
+#include "rpc/method.h"
+#include "rpc/stats.h"
+
+/* What the methods may know of the agent that runs them: the userdata of its method set. */
+typedef struct AgentContext AgentContext;
+
+struct AgentContext {
+        sd_event *event;
+        const Config *config; /* the one in force; changes on reload */
+        Stats *stats;
+        const MethodSet *methods;
+        uint64_t started; /* CLOCK_MONOTONIC, microseconds */
+
+        /*
+         * Reads the configuration anew and applies it. 0; -EINVAL with the errors, and the old
+         * one stays in force; -errno.
+         */
+        int (*reload)(void *agent, ConfigErrors *errors);
+        void *agent;
+};
+
+/* The tables, each at the end of its file. */
+extern const Method agent_methods[];   /* agent.*: agent.c */
+extern const Method system_methods[];  /* system.info: system.c */
+extern const Method network_methods[]; /* system.network: network.c */
+extern const Method rpc_methods[];     /* rpc.discover, rpc.cancel: rpc.c */
