@@ -6,7 +6,7 @@
 
 /* Runs f on the variable's address when it goes out of scope. */
 #define _cleanup_(f) __attribute__((cleanup(f)))
-#define _printf_(format, first) __attribute__((format(printf, format, first)))
+#define _printf_(string, first) __attribute__((__format__(__printf__, string, first)))
 #define _unused_ __attribute__((unused))
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))

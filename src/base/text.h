@@ -28,12 +28,14 @@ int text_to_size(const char *text, uint64_t *ret);
 void text_from_size(char ret[static 32], uint64_t size);
 
 /*
- * Microseconds, in systemd.time(7)'s units: "500ms", "10s", "2min", "1h 30min", "1.5s";
- * us ms s sec m min minutes h hours d days w weeks, a number alone is seconds;
- * "infinity" is TEXT_INFINITY.
+ * Microseconds, in systemd.time(7)'s units, added up: "500ms", "10s", "2min", "1h 30min",
+ * "1.5s". A number without a unit must stand alone and is seconds. "infinity" is TEXT_INFINITY.
  */
 int text_to_usec(const char *text, uint64_t *ret);
-/* The shortest exact form that text_to_usec() reads back: "1min 30s", "500ms", "0". */
+/*
+ * The exact form that text_to_usec() reads back, in as few and as large units as there are
+ * from weeks down: "1min 30s", "500ms", "0", "infinity".
+ */
 void text_from_usec(char ret[static 64], uint64_t usec);
 
 /* In place: without the white space at both ends. Returns the new beginning. */
@@ -41,15 +43,16 @@ char *text_strip(char *text);
 
 /*
  * What an untrusted byte string looks like in a log line or an error: printable ASCII and
- * valid UTF-8 stay, the rest becomes \xNN, and at most max bytes are shown before "...".
- * NULL without memory. The caller frees.
+ * valid UTF-8 stay, the rest (control characters, line separators and text direction marks
+ * too) becomes \xNN. Of more than max bytes at most max are shown, then "...". NULL without
+ * memory. The caller frees.
  */
 char *text_show(const char *data, size_t n, size_t max);
 
 /* Whether the n bytes at data are valid UTF-8 (RFC 3629: no surrogates, nothing overlong). */
 bool text_is_utf8(const char *data, size_t n);
 
-/* "ENOENT"; "E<number>" where the C library knows no name. */
+/* "ENOENT"; "E<number>" where the C library knows no name (valid until the next call). */
 const char *text_errno_name(int error);
 
 /* printf to a new string; NULL without memory. */
