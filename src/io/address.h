@@ -35,10 +35,11 @@ struct Address {
 
 /*
  * A TARGET of the command line: `21`, `vsock:CID[:PORT]`, `mux:PATH[:PORT]`, `unix:PATH`,
- * `tcp:HOST:PORT`, `tcp:[V6]:PORT`, CIDs also by the names local, loopback, lo, host,
- * parent. An absent port is ADDRESS_PORT_DEFAULT. 0; -EINVAL with *ret_problem set to a
- * sentence that says what is wrong and what would be right (allocated, the caller frees);
- * -ENOMEM.
+ * `tcp:HOST[:PORT]`, `tcp:[V6][:PORT]`, CIDs also by the names local, loopback, lo, host,
+ * parent. An absent port is ADDRESS_PORT_DEFAULT. In a mux address what follows the last ":"
+ * is the port if it has the form of one, else it belongs to the path. 0; -EINVAL with
+ * *ret_problem set to a sentence that says what is wrong and what would be right (allocated,
+ * the caller frees); -ENOMEM.
  */
 int address_parse_target(const char *text, Address *ret, char **ret_problem);
 
@@ -51,7 +52,10 @@ int address_parse_listen(const char *text, Address *ret, char **ret_problem);
 /* A vsock port: decimal, 0x hex, or a Hyper-V service GUID; 4294967295 is refused. As above. */
 int address_parse_port(const char *text, uint32_t *ret, char **ret_problem);
 
-/* In the form that the parsers read. NULL without memory; the caller frees. */
+/*
+ * In the form that the parser reads: address_parse_listen() for vsock with VMADDR_CID_ANY,
+ * address_parse_target() for everything else. NULL without memory; the caller frees.
+ */
 char *address_to_text(const Address *a);
 bool address_equal(const Address *a, const Address *b);
 int address_copy(const Address *from, Address *ret);

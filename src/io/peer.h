@@ -37,14 +37,15 @@ struct Peer {
 int peer_from_accept(int fd, int family, const struct sockaddr_storage *sa, socklen_t length,
                      Peer *ret);
 
-/* Whether the peer may connect at all: vsock by its CID, the others are guarded elsewhere. */
+/* Whether the peer may connect at all: vsock by its CID, the others are guarded elsewhere (a
+ * Unix socket by its file's mode, TCP by the address it is bound to). */
 bool peer_is_allowed(const Peer *p, const CidSet *peers);
 
 /*
  * Whether the peer has shown that it is root, as far as its transport can show that:
  * vsock: a source port below 1024 (binding one needs CAP_NET_BIND_SERVICE) from CID 2,
- * unless hv_sock carries it (`transports`, a mask of VsockTransport: there the port is
- * arbitrary), or from CID 1 where `peers` has `local` itself as an entry; Unix: uid 0 or
+ * unless hv_sock carries it or might (`transports`, a mask of VsockTransport: there the port
+ * is arbitrary), or from CID 1 where `peers` has `local` itself as an entry; Unix: uid 0 or
  * the daemon's own; TCP: never.
  */
 bool peer_is_root(const Peer *p, const CidSet *peers, unsigned transports);

@@ -10,6 +10,12 @@
 /* Facts of AF_VSOCK in this kernel: the CID, the transports, Hyper-V's names for ports. */
 #define VSOCK_GUID_LENGTH 36U /* 8-4-4-4-12, without the NUL */
 
+/* What to tell people where socket(AF_VSOCK) fails with EAFNOSUPPORT. */
+#define VSOCK_UNSUPPORTED_TEXT                                        \
+        "no AF_VSOCK in this kernel: modprobe vsock and a transport " \
+        "(vmw_vsock_virtio_transport, hv_sock or vsock_loopback), "   \
+        "or build the kernel with CONFIG_VSOCKETS"
+
 /*
  * Asks /dev/vsock with IOCTL_VM_SOCKETS_GET_LOCAL_CID, anew each time: the answer changes
  * when a VM is restored or migrated. 0; -errno where there is no device (-ENOENT) or it may
@@ -38,15 +44,17 @@ typedef enum VsockTransport {
         VSOCK_TRANSPORT_VMCI = 1 << 2,     /* guest of VMware */
         VSOCK_TRANSPORT_LOOPBACK = 1 << 3, /* CID 1 */
         VSOCK_TRANSPORT_VHOST = 1 << 4,    /* this machine is itself a host */
+        VSOCK_TRANSPORT_UNKNOWN = 1 << 5,  /* sysfs cannot be read: any of them may be there */
 } VsockTransport;
 
 /*
  * The transports that the kernel has loaded, as seen under sysfs (/sys/module/X, or the
  * driver's folder on its bus where it is built in); nothing is connected or loaded to find
- * out. A mask of VsockTransport.
+ * out. A mask of VsockTransport. A vsock_loopback that is built in leaves no trace in sysfs:
+ * it shows only where no other transport hides it, by a CID that reads 1.
  */
 unsigned vsock_transports(void);
-/* The kernel module of one transport: "vmw_vsock_virtio_transport". */
+/* The kernel module of one transport: "vmw_vsock_virtio_transport"; NULL for UNKNOWN. */
 const char *vsock_transport_module(VsockTransport t);
 
 /* Whether socket(AF_VSOCK) works in this kernel: 0 or -errno (-EAFNOSUPPORT). May load vsock.ko. */
