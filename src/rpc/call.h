@@ -37,7 +37,8 @@ typedef enum CallEnd {
 
 /*
  * Tells the holder of a running call to bring it to an end. The holder must still end the
- * call, at once or when its work has wound up, by call_fail(call, REASON_CANCELLED, ...).
+ * call, at once or when its work has wound up, by call_fail(call, REASON_CANCELLED, ...). Once
+ * the caller is gone (CALL_GONE) nothing but its end may be asked of the call.
  */
 typedef void (*CallCancelFunction)(Call *call, CallEnd why, void *userdata);
 /* An ASYNC method sets this before it returns. */

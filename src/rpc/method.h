@@ -21,8 +21,7 @@ typedef void (*MethodFunction)(Call *call, json_object *params, void *userdata);
 
 typedef enum MethodFlags {
         METHOD_PRIVILEGED = 1 << 0,
-        METHOD_ASYNC = 1 << 1,     /* the reply may come later */
-        METHOD_SENSITIVE = 1 << 2, /* parameters are secret: wiped, never shown */
+        METHOD_ASYNC = 1 << 1, /* the reply may come later */
 } MethodFlags;
 
 /* All facts of a method. A table ends with a row whose name is NULL. */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "base/list.h"
+#include "rpc/call.h"
+#include "rpc/dialect.h"
+
+/* What session.c and call.c share, and nobody else. */
+struct Call {
+        ListLink link;    /* in the session's calls */
+        Session *session; /* NULL once the caller is gone */
+        Stats *stats;
+        const Method *method; /* NULL: none of that name */
+        CallCancelFunction cancel;
+        void *cancel_userdata;
+        void *group;
+        uint64_t begun; /* CLOCK_MONOTONIC; of privileged methods only, else 0 */
+        bool no_reply;
+        size_t id_length;
+        char id[]; /* and a NUL */
+};
+
+/* A call in the session's list. NULL without memory. */
+Call *call_new(Session *s, const Request *request);
+/* From here on it is a call of this method, and of a privileged one the time runs. */
+void call_set_method(Call *call, const Method *method);
+/* Microseconds since then; 0 for unprivileged methods. */
+uint64_t call_duration(const Call *call);
+/* The session goes and the call stays with its holder, who is told. */
+void call_detach(Call *call);
+/* Ends it with an error of the protocol's own. */
+void call_fail_protocol(Call *call, RpcCode code, const char *format, ...) _printf_(3, 4);
+
+/* Of session.c. */
+const Dialect *session_dialect(const Session *s);
+void *session_dialect_state(const Session *s);
+ListLink *session_calls(Session *s);
+/* A call has left the list; outcome for the record. */
+void session_call_ended(Session *s, const Call *call, const char *outcome);
