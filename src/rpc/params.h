@@ -39,11 +39,12 @@ struct Field {
 
 /*
  * Whether params (an object, or NULL for none) fits the table (NULL: no parameters). 0; or
- * -EINVAL with *ret_problem a sentence naming the parameter (allocated).
+ * -EINVAL with *ret_problem a sentence naming the parameter (the caller frees; NULL if there
+ * is no memory for it). Inside the parameters it is named as in `files[3].path`.
  */
 int params_check(const Field *fields, json_object *params, char **ret_problem);
 
 /* A JSON Schema for one field, as OpenRPC wants it. The caller owns it; NULL without memory. */
 json_object *field_to_schema(const Field *f);
-/* The same for an object with these members. */
+/* The same for an object with these members (NULL: with none). */
 json_object *fields_to_schema(const Field *fields);
