@@ -1,1 +1,503 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <linux/vm_sockets.h>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "io/listen.h"
+#include "io/problem.h"
+#include "io/vsock.h"
+
+/* What a peer on virtio may have under way; the kernel's own ceiling is 256 KiB. */
+#define VSOCK_BUFFER_SIZE (UINT64_C(1024) * 1024)
+/* The kernel doubles it, which makes hv_sock's largest ring (256 KiB). */
+#define HVSOCK_BUFFER_SIZE (128 * 1024)
+
+/* The folder of a socket file and the file's name in it. */
+typedef struct Place Place;
+
+struct Place {
+        int folder;       /* O_PATH */
+        const char *path; /* the whole of it */
+        const char *name; /* its last part */
+};
+
+#define PLACE_NULL ((Place){ .folder = -EBADF })
+
+static void place_done(Place *p)
+{
+        p->folder = fd_close(p->folder);
+}
+
+#define _cleanup_place_ _cleanup_(place_done)
+
+typedef char FdPath[sizeof("/proc/self/fd/-2147483648")];
+
+/* A path of the very inode that an O_PATH descriptor holds. */
+static const char *fd_path(int fd, FdPath path)
+{
+        (void)snprintf(path, sizeof(FdPath), "/proc/self/fd/%d", fd);
+        return path;
+}
+
+static bool folder_is_safe(const struct stat *st)
+{
+        if (st->st_uid != 0 && st->st_uid != geteuid())
+                return false;
+        /* An ACL that lets others write shows in the group's bit. In a sticky folder others
+         * can add files but neither remove nor rename ours. */
+        return !(st->st_mode & (S_IWGRP | S_IWOTH)) || (st->st_mode & S_ISVTX);
+}
+
+static int folder_check(int fd, const char *path, char **ret_problem)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (folder_is_safe(&st))
+                return 0;
+        return problem_take(ret_problem,
+                            text_format("the folder '%s' belongs to another user or lets others "
+                                        "write: chmod go-w and chown root it, or choose another "
+                                        "folder",
+                                        path),
+                            -EPERM);
+}
+
+static int folder_open(int at, const char *path)
+{
+        int fd = openat(at, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/* The part of path before its last component, "/" for one in the root folder. */
+static char *parent_of(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/*
+ * The unit's RuntimeDirectory= makes /run/guestwire; a daemon started by hand makes it
+ * itself. One level and no more: what lies above is the administrator's.
+ */
+static int folder_make(const char *path, char **ret_problem)
+{
+        _cleanup_free_ char *above = parent_of(path);
+        _cleanup_close_ int fd = -EBADF;
+        mode_t mask;
+        int r;
+
+        if (!above)
+                return -ENOMEM;
+        r = folder_open(AT_FDCWD, above);
+        if (r < 0)
+                return problem_take(ret_problem,
+                                    text_format("there is no folder '%s': mkdir -p it", path), r);
+        fd = r;
+        r = folder_check(fd, above, ret_problem);
+        if (r < 0)
+                return r;
+        mask = umask(0022);
+        r = mkdirat(fd, strrchr(path, '/') + 1, 0755) < 0 ? -errno : 0;
+        (void)umask(mask);
+        if (r < 0 && r != -EEXIST)
+                return problem_take(ret_problem,
+                                    text_format("cannot make the folder '%s': %s", path,
+                                                strerror(-r)),
+                                    r);
+        return folder_open(fd, strrchr(path, '/') + 1);
+}
+
+/* create: make a missing folder. */
+static int place_open(const char *path, bool create, Place *ret, char **ret_problem)
+{
+        _cleanup_free_ char *parent = NULL;
+        _cleanup_place_ Place p = PLACE_NULL;
+        int r;
+
+        if (*path != '/')
+                return -EINVAL;
+        parent = parent_of(path);
+        if (!parent)
+                return -ENOMEM;
+        r = folder_open(AT_FDCWD, parent);
+        if (r == -ENOENT && create)
+                r = folder_make(parent, ret_problem);
+        else if (r < 0)
+                r = problem_take(ret_problem,
+                                 text_format("cannot open the folder '%s': %s", parent,
+                                             strerror(-r)),
+                                 r);
+        if (r < 0)
+                return r;
+        p.folder = r;
+        r = folder_check(p.folder, parent, ret_problem);
+        if (r < 0)
+                return r;
+        p.path = path;
+        p.name = strrchr(path, '/') + 1;
+        *ret = p;
+        p = PLACE_NULL;
+        return 0;
+}
+
+/* An O_PATH descriptor of the socket file itself, which holds its inode. -ENOENT, -EEXIST. */
+static int place_open_socket(const Place *p, struct stat *ret_st)
+{
+        _cleanup_close_ int fd = -EBADF;
+        struct stat st;
+
+        fd = openat(p->folder, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISSOCK(st.st_mode))
+                return -EEXIST;
+        *ret_st = st;
+        return TAKE_FD(fd);
+}
+
+/* Connects to a socket file by its inode. A socket that it connected, or -errno. */
+static int socket_probe(int inode)
+{
+        struct sockaddr_un un = { .sun_family = AF_UNIX };
+        _cleanup_close_ int fd = -EBADF;
+        FdPath path;
+
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        memcpy(un.sun_path, fd_path(inode, path), strlen(path) + 1);
+        if (connect(fd, (const struct sockaddr *)&un, sizeof(un)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+/* Makes way at a place that is taken by a dead socket of ours. */
+static int place_clear(const Place *p, const ListenFile *file, char **ret_problem)
+{
+        _cleanup_close_ int inode = -EBADF, probe = -EBADF;
+        struct stat st;
+        int r;
+
+        r = place_open_socket(p, &st);
+        if (r == -ENOENT)
+                return 0;
+        if (r == -EEXIST)
+                return problem_take(ret_problem,
+                                    text_format("'%s' is there already and is no socket: remove "
+                                                "it, or choose another path",
+                                                p->path),
+                                    r);
+        if (r < 0)
+                return r;
+        inode = r;
+        /* With `owner` set, what a crash left behind belongs to that user. */
+        if (st.st_uid != geteuid() && (file->uid == (uid_t)-1 || st.st_uid != file->uid))
+                return problem_take(ret_problem,
+                                    text_format("'%s' is a socket of uid %u: remove it, or choose "
+                                                "another path",
+                                                p->path, (unsigned)st.st_uid),
+                                    -EEXIST);
+        probe = socket_probe(inode);
+        /* EAGAIN is a full backlog, EPROTOTYPE a datagram or packet socket: both live. */
+        if (probe >= 0 || probe == -EAGAIN || probe == -EPROTOTYPE)
+                return problem_take(ret_problem,
+                                    text_format("somebody listens on '%s': stop the other one "
+                                                "(ss -xlp shows who it is), or choose another "
+                                                "path",
+                                                p->path),
+                                    -EADDRINUSE);
+        if (probe != -ECONNREFUSED)
+                return probe;
+        return unlinkat(p->folder, p->name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* inode: an O_PATH descriptor of the socket file. */
+static int file_apply(int inode, const ListenFile *file)
+{
+        FdPath path;
+
+        if ((file->uid != (uid_t)-1 || file->gid != (gid_t)-1) &&
+            fchownat(inode, "", file->uid, file->gid, AT_EMPTY_PATH) < 0)
+                return -errno;
+        /* fchmod() takes no O_PATH descriptor; its path in /proc is the inode all the same. */
+        return chmod(fd_path(inode, path), file->mode) < 0 ? -errno : 0;
+}
+
+/*
+ * Between bind() and listen(). The path given to bind() is the one in the configuration, so
+ * that ss and getsockname() name it; a folder above that somebody swapped meanwhile shows
+ * here, where the file must have appeared in the folder that was checked.
+ */
+static int file_prepare(const Place *p, const ListenFile *file, char **ret_problem)
+{
+        _cleanup_close_ int inode = -EBADF;
+        struct stat st;
+        int r;
+
+        r = place_open_socket(p, &st);
+        if (r < 0 || st.st_uid != geteuid()) {
+                fd_close(r);
+                return problem_take(ret_problem,
+                                    text_format("a folder above '%s' was replaced while it was "
+                                                "being opened: choose a path that others cannot "
+                                                "change",
+                                                p->path),
+                                    -EPERM);
+        }
+        inode = r;
+        r = file_apply(inode, file);
+        if (r < 0)
+                return problem_take(ret_problem,
+                                    text_format("cannot give '%s' its mode, owner and group: %s",
+                                                p->path, strerror(-r)),
+                                    r);
+        return 0;
+}
+
+static int bind_quietly(int fd, const Address *a)
+{
+        struct sockaddr_storage sa;
+        socklen_t length;
+        mode_t mask;
+        int r;
+
+        r = address_to_sockaddr(a, &sa, &length);
+        if (r < 0)
+                return r;
+        /* For a Unix socket: until the file has its own mode it is the owner's alone. */
+        mask = umask(0177);
+        r = bind(fd, (const struct sockaddr *)&sa, length) < 0 ? -errno : 0;
+        (void)umask(mask);
+        return r;
+}
+
+static int listen_unix(const Address *a, const ListenFile *file, char **ret_problem)
+{
+        static const ListenFile private = { .mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1 };
+        _cleanup_place_ Place p = PLACE_NULL;
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (!file)
+                file = &private;
+        r = place_open(a->path, true, &p, ret_problem);
+        if (r < 0)
+                return r;
+        r = place_clear(&p, file, ret_problem);
+        if (r < 0)
+                return r;
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        r = bind_quietly(fd, a);
+        if (r < 0)
+                return r;
+        r = file_prepare(&p, file, ret_problem);
+        if (r == 0 && listen(fd, SOMAXCONN) < 0)
+                r = -errno;
+        if (r < 0) {
+                (void)unlinkat(p.folder, p.name, 0);
+                return r;
+        }
+        return TAKE_FD(fd);
+}
+
+static void vsock_set_buffers(int fd)
+{
+        const uint64_t size = VSOCK_BUFFER_SIZE;
+        const int ring = HVSOCK_BUFFER_SIZE;
+
+        /* Throughput hangs on these and nothing else does: a transport that refuses them is
+         * served with its defaults, so failures are ignored. The maximum comes first, since
+         * the kernel cuts the size down to it. */
+        (void)setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof(size));
+        (void)setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof(size));
+        /* hv_sock makes an accepted connection's rings by its listener's values. */
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &ring, sizeof(ring));
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &ring, sizeof(ring));
+}
+
+static int listen_vsock(const Address *a)
+{
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        vsock_set_buffers(fd);
+        r = bind_quietly(fd, a);
+        if (r < 0)
+                return r;
+        return listen(fd, SOMAXCONN) < 0 ? -errno : TAKE_FD(fd);
+}
+
+static int listen_tcp(const Address *a)
+{
+        _cleanup_close_ int fd = -EBADF;
+        struct sockaddr_storage sa;
+        const int on = 1;
+        socklen_t length;
+        int r;
+
+        r = address_to_sockaddr(a, &sa, &length);
+        if (r < 0)
+                return r;
+        fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        /* Without it a restart fails while connections of the last run are in TIME_WAIT. */
+        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+                return -errno;
+        /* [::] must not take the IPv4 port too: that would be a listener nobody asked for. */
+        if (sa.ss_family == AF_INET6 &&
+            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+                return -errno;
+        /* Accepted sockets inherit it. A reply is one write: waiting for more costs 40 ms and
+         * saves nothing; where it fails the connection is slower and no less right. */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        r = bind_quietly(fd, a);
+        if (r < 0)
+                return r;
+        return listen(fd, SOMAXCONN) < 0 ? -errno : TAKE_FD(fd);
+}
+
+static char *problem_in_use(const Address *a)
+{
+        switch (a->kind) {
+        case ADDRESS_VSOCK:
+                return text_format("vsock port %" PRIu32 " is taken: stop what listens there "
+                                   "(another guestwired or qemu-ga; ss --vsock -lp shows it), or "
+                                   "choose another port",
+                                   a->port);
+        case ADDRESS_TCP:
+                return text_format("TCP port %" PRIu32 " is taken: stop what listens there "
+                                   "(ss -tlp shows it), or choose another port",
+                                   a->port);
+        default:
+                return text_format("'%s' was made by somebody else this very moment: stop the "
+                                   "other one, or choose another path",
+                                   a->path);
+        }
+}
+
+/* The sentence for an error of socket(), bind() or listen(). */
+static char *problem_of_error(const Address *a, int error)
+{
+        _cleanup_free_ char *text = NULL;
+
+        if (error == -EADDRINUSE)
+                return problem_in_use(a);
+        if (error == -EAFNOSUPPORT && a->kind == ADDRESS_VSOCK)
+                return strdup(VSOCK_UNSUPPORTED_TEXT);
+        text = address_to_text(a);
+        if (!text)
+                return NULL;
+        if (error == -EAFNOSUPPORT)
+                return text_format("cannot listen on %s: this kernel has no such addresses (IPv6 "
+                                   "may be off)",
+                                   text);
+        if (error == -EADDRNOTAVAIL)
+                return text_format("cannot listen on %s: no interface of this machine has that "
+                                   "address",
+                                   text);
+        if (error == -EACCES && a->kind != ADDRESS_UNIX)
+                return text_format("cannot listen on %s: a port below 1024 needs "
+                                   "CAP_NET_BIND_SERVICE: run as root, add the capability to "
+                                   "the unit, or choose a port from 1024",
+                                   text);
+        if (error == -EACCES)
+                return text_format("cannot listen on %s: no permission to write in its folder: "
+                                   "run as the folder's owner, or choose another folder",
+                                   text);
+        return text_format("cannot listen on %s: %s", text, strerror(-error));
+}
+
+int listen_open(const Address *a, const ListenFile *file, char **ret_problem)
+{
+        char *problem = NULL;
+        int r;
+
+        switch (a->kind) {
+        case ADDRESS_VSOCK:
+                r = listen_vsock(a);
+                break;
+        case ADDRESS_UNIX:
+                r = listen_unix(a, file, &problem);
+                break;
+        case ADDRESS_TCP:
+                r = listen_tcp(a);
+                break;
+        default:
+                r = -EINVAL;
+                break;
+        }
+        if (r >= 0)
+                return r;
+        *ret_problem = problem ? problem : problem_of_error(a, r);
+        return r;
+}
+
+int listen_file_change(const Address *a, const ListenFile *file)
+{
+        _cleanup_place_ Place p = PLACE_NULL;
+        _cleanup_close_ int inode = -EBADF;
+        struct stat st;
+        int r;
+
+        if (a->kind != ADDRESS_UNIX)
+                return -EINVAL;
+        r = place_open(a->path, false, &p, NULL);
+        if (r < 0)
+                return r;
+        inode = place_open_socket(&p, &st);
+        return inode < 0 ? inode : file_apply(inode, file);
+}
+
+/*
+ * The kernel tells no unprivileged caller which file a socket is bound to, but a connection
+ * made through the file has the credentials of who listens behind it.
+ */
+static bool inode_is_ours(int inode)
+{
+        _cleanup_close_ int probe = socket_probe(inode);
+        struct ucred cred;
+        socklen_t length = sizeof(cred);
+
+        return probe >= 0 && getsockopt(probe, SOL_SOCKET, SO_PEERCRED, &cred, &length) == 0 &&
+               cred.pid == getpid();
+}
+
+void listen_file_remove(const Address *a, int fd)
+{
+        _cleanup_place_ Place p = PLACE_NULL;
+        _cleanup_close_ int inode = -EBADF;
+        struct sockaddr_un un = { 0 };
+        socklen_t length = sizeof(un);
+        struct stat st;
+
+        if (a->kind != ADDRESS_UNIX || getsockname(fd, (struct sockaddr *)&un, &length) < 0 ||
+            un.sun_family != AF_UNIX || strncmp(un.sun_path, a->path, sizeof(un.sun_path)) != 0)
+                return;
+        if (place_open(a->path, false, &p, NULL) < 0)
+                return;
+        inode = place_open_socket(&p, &st);
+        if (inode >= 0 && inode_is_ours(inode))
+                (void)unlinkat(p.folder, p.name, 0);
+}
