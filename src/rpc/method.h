@@ -32,6 +32,7 @@ struct Method {
         const char *summary;
         const Field *params; /* NULL: none are taken */
         const Field *result; /* NULL: an empty object */
+        unsigned reasons;    /* how it may fail, for discovery: a mask of 1U << Reason */
 };
 
 /* A set of rows from several tables, looked up by name. The tables must outlive it. */

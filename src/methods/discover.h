@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "rpc/method.h"
+#include "rpc/policy.h"
+
+/*
+ * The OpenRPC document of the methods that the policy allows by name: what a caller finds on
+ * this port. It is made anew each time, since it depends on the caller. The caller owns it;
+ * NULL without memory.
+ */
+json_object *discover_document(const MethodSet *methods, const Policy *policy);
