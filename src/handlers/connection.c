@@ -1,1 +1,120 @@
 /* SPDX-License-Identifier: MIT */
+#include "handlers/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "io/vsock.h"
+
+static bool connection_judge(const Connection *c)
+{
+        if (c->settings->trust & TRUST_PEERS)
+                return true;
+        return (c->settings->trust & TRUST_PRIVILEGED) &&
+               peer_is_root(&c->peer, &c->settings->peers, vsock_transports());
+}
+
+int connection_new(const ConnectionContext *context, int fd, const Peer *peer, Config *config,
+                   const ListenSettings *settings, void (*closed)(Connection *, void *),
+                   void *userdata, Connection **ret)
+{
+        _cleanup_(connection_freep) Connection *c = NULL;
+        _cleanup_close_ int fd_owned = fd;
+        int r;
+
+        c = malloc(sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        *c = (Connection){
+                .context = context,
+                .config = config_ref(config),
+                .settings = settings,
+                .peer = *peer,
+                .closed = closed,
+                .userdata = userdata,
+                .handler = handler_get(settings->handler),
+        };
+        list_init(&c->link);
+        context->stats->connections_current++;
+        c->privileged = connection_judge(c);
+
+        r = c->handler->open(c, fd_owned, &c->state);
+        if (r < 0)
+                return r;
+        (void)TAKE_FD(fd_owned);
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+void connection_change(Connection *c, Config *config, const ListenSettings *settings)
+{
+        Config *old = c->config;
+
+        /* Another handler is for those who come; a conversation is finished as it was begun. */
+        if (settings->handler != c->settings->handler)
+                return;
+        c->config = config_ref(config);
+        c->settings = settings;
+        c->privileged = connection_judge(c);
+        c->handler->changed(c, c->state);
+        config_unref(old);
+}
+
+void connection_stop(Connection *c)
+{
+        c->handler->stop(c, c->state);
+}
+
+void connection_cancel(Connection *c)
+{
+        c->handler->cancel(c, c->state);
+}
+
+uint64_t connection_idle_since(const Connection *c)
+{
+        return c->handler->idle_since(c, c->state);
+}
+
+void connection_closed(Connection *c, int error)
+{
+        log_debug("%s: %s: closed%s%s", c->settings->section, c->peer.text, error < 0 ? ": " : "",
+                  error < 0 ? strerror(-error) : "");
+        c->closed(c, c->userdata);
+}
+
+void connection_log_fields(const ListenSettings *settings, const Peer *peer, LogFields *fields)
+{
+        log_fields_add(fields, "GUESTWIRE_LISTENER", "%s", settings->section);
+        if (settings->address.kind == ADDRESS_VSOCK)
+                log_fields_add(fields, "GUESTWIRE_PORT", "%u", settings->address.port);
+        if (!peer)
+                return;
+        log_fields_add(fields, "GUESTWIRE_PEER", "%s", peer->text);
+        switch (peer->kind) {
+        case PEER_VSOCK:
+                log_fields_add(fields, "GUESTWIRE_PEER_CID", "%u", peer->cid);
+                log_fields_add(fields, "GUESTWIRE_PEER_PORT", "%u", peer->port);
+                break;
+        case PEER_UNIX:
+                log_fields_add(fields, "GUESTWIRE_PEER_UID", "%u", (unsigned)peer->uid);
+                log_fields_add(fields, "GUESTWIRE_PEER_PID", "%d", (int)peer->pid);
+                break;
+        case PEER_TCP:
+                break;
+        }
+}
+
+Connection *connection_free(Connection *c)
+{
+        if (!c)
+                return NULL;
+        list_remove(&c->link);
+        if (c->state)
+                c->handler->close(c, c->state);
+        c->context->stats->connections_current--;
+        config_unref(c->config);
+        free(c);
+        return NULL;
+}
