@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+import harness
+
+if __name__ == "__main__":
+    harness.main()
