@@ -1,1 +1,56 @@
 /* SPDX-License-Identifier: MIT */
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "config/table.h"
+
+int config_new(Config **ret)
+{
+        Config *c;
+
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        c->n_ref = 1;
+        *ret = c;
+        return 0;
+}
+
+ListenSettings *config_listen_free(ListenSettings *l)
+{
+        if (!l)
+                return NULL;
+        for (const ConfigOption *o = config_options; o->key; o++)
+                if (o->sections != CONFIG_SECTION_AGENT && o->type->done)
+                        o->type->done((char *)l + o->offset);
+        free(l->section);
+        free(l);
+        return NULL;
+}
+
+Config *config_ref(Config *c)
+{
+        c->n_ref++;
+        return c;
+}
+
+Config *config_unref(Config *c)
+{
+        if (!c || --c->n_ref > 0)
+                return NULL;
+        for (size_t i = 0; i < c->n_listens; i++)
+                config_listen_free(c->listens[i]);
+        free(c->listens);
+        /* Every type that [agent] has is plain. */
+        free(c);
+        return NULL;
+}
+
+void config_errors_done(ConfigErrors *e)
+{
+        text_list_free(e->list);
+        e->list = NULL;
+}

@@ -102,3 +102,7 @@ const char *handler_kind_to_text(HandlerKind k);
 const char *trust_to_text(unsigned trust);
 
 void config_errors_done(ConfigErrors *e);
+
+/* For the loader: an empty configuration, and a section that is not in one yet. 0 or -ENOMEM. */
+int config_new(Config **ret);
+ListenSettings *config_listen_free(ListenSettings *l);

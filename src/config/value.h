@@ -1,2 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
+
+#include "base/macros.h"
+
+typedef struct ConfigOption ConfigOption;
+typedef struct ConfigType ConfigType;
+
+/* A type of values: how they are read, written and dropped. */
+struct ConfigType {
+        /*
+         * From text into *field, whose former value is released; it stays as it was on failure.
+         * 0; -EINVAL with *ret_problem saying what is wrong and what would be right
+         * (allocated); -ENOMEM.
+         */
+        int (*parse)(const ConfigOption *o, const char *text, void *field, char **ret_problem);
+        /* In the form that parse() reads; NULL without memory. */
+        char *(*print)(const ConfigOption *o, const void *field);
+        /* NULL: the field owns nothing. */
+        void (*done)(void *field);
+};
+
+extern const ConfigType config_type_address;      /* Address, to listen on */
+extern const ConfigType config_type_boolean;      /* bool */
+extern const ConfigType config_type_cids;         /* CidSet */
+extern const ConfigType config_type_count;        /* uint64_t */
+extern const ConfigType config_type_globs;        /* char **, NULL-terminated */
+extern const ConfigType config_type_group;        /* gid_t, -1: none */
+extern const ConfigType config_type_handler;      /* HandlerKind */
+extern const ConfigType config_type_level;        /* int */
+extern const ConfigType config_type_mode;         /* mode_t */
+extern const ConfigType config_type_size;         /* uint64_t, bytes */
+extern const ConfigType config_type_text;         /* char * */
+extern const ConfigType config_type_time;         /* uint64_t, microseconds */
+extern const ConfigType config_type_time_or_none; /* the same; `infinity` becomes 0: none */
+extern const ConfigType config_type_trust;        /* unsigned, a mask of Trust */
+extern const ConfigType config_type_user;         /* uid_t, -1: none */
