@@ -10,18 +10,17 @@
 #define _unused_ __attribute__((unused))
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN_OF(a, b)                                                                               \
+#define CONCAT_(x, y) x##y
+#define CONCAT(x, y) CONCAT_(x, y)
+/* Each use has names of its own, so that one may stand within another. */
+#define PICK_(a, op, b, id)                                                                        \
         ({                                                                                         \
-                __typeof__(a) _a = (a);                                                            \
-                __typeof__(b) _b = (b);                                                            \
-                _a < _b ? _a : _b;                                                                 \
+                __typeof__(a) CONCAT(_a, id) = (a);                                                \
+                __typeof__(b) CONCAT(_b, id) = (b);                                                \
+                CONCAT(_a, id) op CONCAT(_b, id) ? CONCAT(_a, id) : CONCAT(_b, id);                \
         })
-#define MAX_OF(a, b)                                                                               \
-        ({                                                                                         \
-                __typeof__(a) _a = (a);                                                            \
-                __typeof__(b) _b = (b);                                                            \
-                _a > _b ? _a : _b;                                                                 \
-        })
+#define MIN_OF(a, b) PICK_(a, <, b, __COUNTER__)
+#define MAX_OF(a, b) PICK_(a, >, b, __COUNTER__)
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* Hand a resource over: the variable forgets it, the expression yields it. */
