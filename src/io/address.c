@@ -52,13 +52,16 @@ static bool has_form_of_guid(const char *text)
                text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
 }
 
+static bool is_all_of(const char *text, const char *set)
+{
+        return *text && text[strspn(text, set)] == '\0';
+}
+
 static bool has_form_of_port(const char *text)
 {
-        const char *hex = after_prefix(text, "0x");
-
-        if (hex)
-                return hex[strspn(hex, HEX_DIGITS)] == '\0';
-        return (*text && text[strspn(text, DIGITS)] == '\0') || has_form_of_guid(text);
+        if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+                return is_all_of(text + 2, HEX_DIGITS);
+        return is_all_of(text, DIGITS) || has_form_of_guid(text);
 }
 
 int address_parse_port(const char *text, uint32_t *ret, char **ret_problem)
@@ -162,8 +165,8 @@ static int parse_ipv6(const char *host, Address *a, char **ret_problem)
         if (!bare)
                 return -ENOMEM;
         if (inet_pton(AF_INET6, bare, &in6) != 1 ||
-            (*scope && (scope[1] == '\0' || strlen(scope + 1) >= IF_NAMESIZE ||
-                        scope[1 + strspn(scope + 1, LETTERS DIGITS "._-")] != '\0')))
+            (*scope &&
+             (strlen(scope + 1) >= IF_NAMESIZE || !is_all_of(scope + 1, LETTERS DIGITS "._-"))))
                 return refuse(host, "is not an IPv6 address: write one as in tcp:[::1]:1000",
                               ret_problem);
         if (!inet_ntop(AF_INET6, &in6, canonical, sizeof(canonical)))
@@ -186,7 +189,7 @@ static int parse_host(const char *host, bool numeric, Address *a, char **ret_pro
                               "is not a numeric address, and a listener needs one: write "
                               "tcp:127.0.0.1:PORT or tcp:[::1]:PORT",
                               ret_problem);
-        if (strlen(host) > HOST_MAX || host[strspn(host, LETTERS DIGITS "._-")] != '\0')
+        if (strlen(host) > HOST_MAX || !is_all_of(host, LETTERS DIGITS "._-"))
                 return refuse(host,
                               "is not a host: write a name, an IPv4 address, or an IPv6 address "
                               "in brackets",
