@@ -1,5 +1,209 @@
 /* SPDX-License-Identifier: MIT */
-int main(void)
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/output.h"
+#include "cli/verb.h"
+
+#define OPTIONS_MAX 16
+#define LONG_BASE 256 /* what getopt_long() returns for options[0] */
+
+#define TIMEOUT_DEFAULT 10000000ULL
+#define INTERVAL_DEFAULT 1000000ULL
+
+/* The command line, taken apart. */
+typedef struct CommandLine {
+        char **words; /* what is no option, in order, NULL at the end; the strings are argv's */
+        size_t n_words;
+        unsigned given; /* OptionBits */
+        Settings settings;
+} CommandLine;
+
+static void command_line_done(CommandLine *c)
 {
-        return 0;
+        free(c->words);
+}
+
+/* The option table in getopt's terms. A leading '-' hands out words in their place, so that
+ * options may stand anywhere whatever POSIXLY_CORRECT says. */
+static void fill_getopt(struct option longs[static OPTIONS_MAX + 1],
+                        char shorts[static 2 * OPTIONS_MAX + 3])
+{
+        char *p = stpcpy(shorts, "-:");
+        size_t n = 0;
+
+        for (const Option *o = options; o->name && n < OPTIONS_MAX; o++, n++) {
+                longs[n] = (struct option){
+                        .name = o->name,
+                        .has_arg = !o->value     ? no_argument
+                                   : o->optional ? optional_argument
+                                                 : required_argument,
+                        .val = LONG_BASE + (int)n,
+                };
+                if (o->letter) {
+                        *p++ = o->letter;
+                        if (o->value)
+                                *p++ = ':';
+                }
+        }
+        *p = 0;
+        longs[n] = (struct option){};
+}
+
+static const Option *option_from_getopt(int c)
+{
+        for (const Option *o = options; o->name; o++)
+                if (c == LONG_BASE + (o - options) || (o->letter && c == o->letter))
+                        return o;
+        return NULL;
+}
+
+static int usage(const char *verb)
+{
+        fprintf(stderr, "Try `guestwire%s%s --help`.\n", verb ? " " : "", verb ?: "");
+        return EXIT_USAGE;
+}
+
+/* argument: the word of argv that getopt refused. */
+static int bad_option(int c, const char *argument)
+{
+        _cleanup_free_ char *shown = output_shown(argument);
+
+        if (c == ':')
+                output_error("%s needs a value", shown);
+        else
+                output_error("%s is no option, or takes no value", shown);
+        return usage(NULL);
+}
+
+static int parse(int argc, char **argv, CommandLine *ret)
+{
+        struct option longs[OPTIONS_MAX + 1];
+        char shorts[2 * OPTIONS_MAX + 3], letter[3] = "-";
+        const Option *o;
+        int c;
+
+        fill_getopt(longs, shorts);
+        ret->words = calloc((size_t)argc + 1, sizeof(char *));
+        if (!ret->words) {
+                output_error("out of memory");
+                return EXIT_REFUSED;
+        }
+
+        opterr = 0;
+        while ((c = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
+                if (c == 1) {
+                        ret->words[ret->n_words++] = optarg;
+                        continue;
+                }
+                if (c == '?' || c == ':') {
+                        letter[1] = (char)optopt;
+                        return bad_option(c, optopt > 0 && optopt < LONG_BASE ? letter
+                                                                              : argv[optind - 1]);
+                }
+                o = option_from_getopt(c);
+                ret->given |= o->bit;
+                if (o->set(&ret->settings, optarg) < 0) {
+                        _cleanup_free_ char *shown = output_shown(optarg ?: "");
+
+                        output_error("--%s: '%s' is no %s", o->name, shown,
+                                     strcmp(o->value, "N") == 0
+                                             ? "number of 1 or more"
+                                             : "time, such as 500ms, 10s or 2min");
+                        return usage(NULL);
+                }
+        }
+        while (optind < argc)
+                ret->words[ret->n_words++] = argv[optind++];
+        return EXIT_OK;
+}
+
+/* Whether the verb takes the options and as many words as were given. */
+static int check(const Verb *v, const CommandLine *c)
+{
+        size_t n = c->n_words - 1;
+
+        for (const Option *o = options; o->name; o++)
+                if ((c->given & o->bit) && !verb_takes(v, o)) {
+                        output_error("%s takes no --%s", v->name, o->name);
+                        return usage(v->name);
+                }
+        if (n < v->min_args) {
+                output_error("%s needs %s", v->name, v->args);
+                return usage(v->name);
+        }
+        if (n > v->max_args) {
+                _cleanup_free_ char *shown = output_shown(c->words[1 + v->max_args]);
+
+                output_error("%s takes no '%s'", v->name, shown);
+                return usage(v->name);
+        }
+        return EXIT_OK;
+}
+
+static int run(const CommandLine *c)
+{
+        const Verb *v;
+        int r;
+
+        if (c->settings.version) {
+                printf("guestwire %s\n", PACKAGE_VERSION);
+                return EXIT_OK;
+        }
+        v = c->n_words > 0 ? verb_find(c->words[0]) : NULL;
+        if (c->n_words > 0 && !v) {
+                _cleanup_free_ char *shown = output_shown(c->words[0]);
+
+                output_error("'%s' is no verb", shown);
+                return usage(NULL);
+        }
+        if (c->settings.help) {
+                help_print(v);
+                return EXIT_OK;
+        }
+        if (!v) {
+                output_error("what is to be done? A verb is missing");
+                return usage(NULL);
+        }
+        r = check(v, c);
+        if (r != EXIT_OK)
+                return r;
+        return v->run(v, c->words + 1, c->n_words - 1, &c->settings);
+}
+
+int main(int argc, char **argv)
+{
+        _cleanup_(command_line_done) CommandLine c = {
+                .settings = { .timeout = TIMEOUT_DEFAULT,
+                              .interval = INTERVAL_DEFAULT,
+                              .wait_time = TEXT_INFINITY },
+        };
+        int r, error;
+
+        /* For the width of characters and messages of the C library; never for numbers: they are
+         * read by scripts. */
+        setlocale(LC_CTYPE, "");
+
+        if (argc >= 2 && strcmp(argv[1], "--complete") == 0) {
+                complete_print(argv + 2, (size_t)argc - 2);
+                r = EXIT_OK;
+        } else {
+                r = parse(argc, argv, &c);
+                if (r == EXIT_OK)
+                        r = run(&c);
+        }
+
+        error = output_finish();
+        if (error < 0) {
+                /* A reader that has had enough is no error worth a word. */
+                if (error != -EPIPE)
+                        output_error("cannot write: %s", strerror(-error));
+                return r != EXIT_OK ? r : EXIT_REFUSED;
+        }
+        return r;
 }

@@ -1,2 +1,98 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
+
+#include <json-c/json.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/client.h"
+
+/*
+ * What guestwire can do, and how it can be told: two tables. The parser, the help texts and the
+ * shells' completion derive from them.
+ */
+typedef struct Verb Verb;
+typedef struct Option Option;
+typedef struct Settings Settings;
+
+typedef enum ExitCode {
+        EXIT_OK = 0,
+        EXIT_REFUSED = 1, /* the guest said no; or a local verb found something wrong */
+        EXIT_USAGE = 2,
+        EXIT_CONNECTION = 3,
+        EXIT_TIMEOUT = 124, /* as timeout(1) */
+} ExitCode;
+
+typedef enum OptionBit {
+        OPTION_COUNT = 1 << 0,
+        OPTION_INTERVAL = 1 << 1,
+        OPTION_TIMEOUT = 1 << 2,
+        OPTION_WAIT = 1 << 3,
+        OPTION_JSON = 1 << 4,
+        OPTION_HELP = 1 << 5,
+        OPTION_VERSION = 1 << 6,
+} OptionBit;
+
+/* What the options set. Times are microseconds. */
+struct Settings {
+        uint64_t count; /* 0: no end */
+        uint64_t interval;
+        uint64_t timeout; /* TEXT_INFINITY: none */
+        bool timeout_given;
+        bool wait;
+        uint64_t wait_time; /* TEXT_INFINITY: as long as it takes */
+        bool json;
+        bool help;
+        bool version;
+};
+
+/* A row ends the table with a NULL name. */
+struct Option {
+        const char *name;  /* without its dashes */
+        char letter;       /* or 0 */
+        const char *value; /* what its value is called; NULL: takes none */
+        bool optional;     /* the value may be absent */
+        OptionBit bit;
+        const char *summary;
+        /* value: NULL where none was given. 0, or -EINVAL for a value that makes no sense. */
+        int (*set)(Settings *s, const char *value);
+};
+
+struct Verb {
+        const char *name;
+        const char *args; /* "TARGET METHOD [PARAMS...]" */
+        const char *summary;
+        const char *help;  /* a paragraph, its lines broken */
+        unsigned options;  /* OptionBits; --help is everybody's */
+        bool takes_target; /* its first argument is a TARGET */
+        unsigned min_args;
+        unsigned max_args;
+        /* Prints what is to be said, errors too, and returns an ExitCode. args ends with NULL. */
+        int (*run)(const Verb *verb, char **args, size_t n, const Settings *s);
+};
+
+#define ARGS_ANY UINT_MAX
+
+extern const Verb verbs[];
+extern const Option options[];
+
+/* NULL where there is none. */
+const Verb *verb_find(const char *name);
+bool verb_takes(const Verb *v, const Option *o);
+
+/* Prints the help of all (NULL) or of one verb. */
+void help_print(const Verb *v);
+/* Prints what may stand in the place of the last of the words (those behind "guestwire"), one a
+ * line: the word, a tab, and what it means. */
+void complete_print(char *const *words, size_t n);
+
+/* One verb a file. */
+int verb_ping(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_info(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_call(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_methods(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_cid(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_guid(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_doctor(const Verb *verb, char **args, size_t n, const Settings *s);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/target.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cli/explain.h"
+#include "cli/json.h"
+#include "cli/output.h"
+#include "io/dial.h"
+
+/* What the last attempt of a --wait failed of. */
+typedef struct Waiting {
+        int error;
+        char *text;
+} Waiting;
+
+static void on_attempt_failed(Client *c, int error, void *userdata)
+{
+        Waiting *w = userdata;
+        bool is_new = error != w->error;
+
+        if (!is_new)
+                return;
+        w->error = error;
+        free(w->text);
+        w->text = client_is_connected(c) ? explain_end(client_target(c), error, client_answers(c))
+                                         : explain_dial(client_target(c), error, client_problem(c));
+        /* For people only, and once for each reason: a script asked for the outcome. */
+        if (w->text && isatty(STDERR_FILENO) > 0)
+                output_error("waiting: %s", w->text);
+}
+
+static int open_waiting(Client *c, const Settings *s, uint64_t start)
+{
+        Waiting w = {};
+        int r;
+
+        client_set_deadline(c, s->timeout_given ? client_later(start, s->timeout) : TEXT_INFINITY);
+        r = client_wait(c, client_later(start, s->wait_time), on_attempt_failed, &w);
+        if (r == -ETIMEDOUT) {
+                if (w.text && w.error != -ETIMEDOUT)
+                        output_error("the guest did not answer in time; at last: %s", w.text);
+                else
+                        output_error("the guest did not answer in time");
+                free(w.text);
+                return EXIT_TIMEOUT;
+        }
+        free(w.text);
+        return r < 0 ? target_failed(c, r) : EXIT_OK;
+}
+
+int target_open(const char *text, const Settings *s, Client **ret)
+{
+        _cleanup_(client_freep) Client *c = NULL;
+        _cleanup_address_ Address target = ADDRESS_NULL;
+        _cleanup_free_ char *problem = NULL;
+        uint64_t start = client_now();
+        int r;
+
+        r = address_parse_target(text, &target, &problem);
+        if (r < 0) {
+                output_error("%s", problem ?: strerror(-r));
+                return EXIT_USAGE;
+        }
+        r = client_new(&target, geteuid() == 0 ? DIAL_PRIVILEGED_PORT : 0, &c);
+        if (r < 0) {
+                output_error("%s", strerror(-r));
+                return EXIT_REFUSED;
+        }
+
+        if (s->wait) {
+                r = open_waiting(c, s, start);
+                if (r != EXIT_OK)
+                        return r;
+                /* Without --timeout the wait may be long; the default is for what comes after. */
+                if (!s->timeout_given)
+                        client_set_deadline(c, client_later(client_now(), s->timeout));
+        } else {
+                client_set_deadline(c, client_later(start, s->timeout));
+                r = client_connect(c);
+                if (r < 0)
+                        return target_failed(c, r);
+        }
+        *ret = TAKE_PTR(c);
+        return EXIT_OK;
+}
+
+int target_failed(const Client *c, int error)
+{
+        _cleanup_free_ char *to = address_to_text(client_target(c)), *text = NULL;
+        bool connected = client_is_connected(c);
+
+        if (error == -ENOMEM) {
+                output_error("out of memory");
+                return EXIT_REFUSED;
+        }
+        if (error == -ETIMEDOUT && connected) {
+                output_error("%s took the call but did not answer in time. --timeout TIME gives it "
+                             "longer",
+                             to ?: "the guest");
+                return EXIT_TIMEOUT;
+        }
+        text = connected ? explain_end(client_target(c), error, client_answers(c))
+                         : explain_dial(client_target(c), error, client_problem(c));
+        output_error("%s", text ?: strerror(-error));
+        return error == -ETIMEDOUT ? EXIT_TIMEOUT : EXIT_CONNECTION;
+}
+
+int target_refused(const Client *c, const Settings *s, const char *method, json_object *error)
+{
+        _cleanup_free_ char *text = explain_refusal(client_target(c), method, error);
+        _cleanup_json_ json_object *outer = NULL;
+
+        if (s->json) {
+                outer = json_object_new_object();
+                if (outer && json_object_object_add(outer, "error", json_object_get(error)) == 0)
+                        output_json(outer, false);
+        }
+        output_error("%s", text ?: "out of memory");
+        return EXIT_REFUSED;
+}
+
+int target_call(Client *c, const Settings *s, const char *method, json_object *params,
+                json_object **ret_result)
+{
+        _cleanup_json_ json_object *error = NULL;
+        int r;
+
+        r = client_call(c, method, params, ret_result, &error);
+        if (r == CLIENT_REFUSED)
+                return target_refused(c, s, method, error);
+        return r < 0 ? target_failed(c, r) : EXIT_OK;
+}

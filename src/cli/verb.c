@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/verb.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/text.h"
+
+#define OPTIONS_RPC (OPTION_TIMEOUT | OPTION_WAIT | OPTION_JSON)
+#define INTERVAL_MIN 1000U /* a ping each millisecond is enough for anybody */
+
+const Verb verbs[] = {
+        { .name = "ping",
+          .args = "TARGET",
+          .summary = "Measure how long the guest's agent takes to answer",
+          .help = "Calls agent.ping once a second until Ctrl-C, or --count times, and prints each\n"
+                  "round-trip time and a summary.",
+          .options = OPTIONS_RPC | OPTION_COUNT | OPTION_INTERVAL,
+          .takes_target = true,
+          .min_args = 1,
+          .max_args = 1,
+          .run = verb_ping },
+        { .name = "info",
+          .args = "TARGET",
+          .summary = "Show what the guest says of itself and of its agent",
+          .help = "Calls agent.info and system.info. With --json the two answers as they came, in\n"
+                  "an object with the members `agent` and `system`.",
+          .options = OPTIONS_RPC,
+          .takes_target = true,
+          .min_args = 1,
+          .max_args = 1,
+          .run = verb_info },
+        { .name = "call",
+          .args = "TARGET METHOD [PARAMS...]",
+          .summary = "Call a method and print its result as JSON",
+          .help = "PARAMS is one JSON object, or key=value words, or - to read JSON from the\n"
+                  "standard input. A value that is JSON (5, true, null, [1,2], \"5\") is sent as\n"
+                  "such, anything else as a string.",
+          .options = OPTIONS_RPC,
+          .takes_target = true,
+          .min_args = 2,
+          .max_args = ARGS_ANY,
+          .run = verb_call },
+        { .name = "methods",
+          .args = "TARGET",
+          .summary = "List the methods that the guest's agent has",
+          .help = "Calls rpc.discover. With --json the OpenRPC document as it came.",
+          .options = OPTIONS_RPC,
+          .takes_target = true,
+          .min_args = 1,
+          .max_args = 1,
+          .run = verb_methods },
+        { .name = "cid",
+          .args = "",
+          .summary = "Show this machine's vsock CID and what it means",
+          .help = "Asks /dev/vsock of the machine that it runs on. Nothing is connected.",
+          .options = OPTION_JSON,
+          .run = verb_cid },
+        { .name = "guid",
+          .args = "PORT|GUID",
+          .summary = "Turn a vsock port into its Hyper-V service GUID, or back",
+          .help = "PORT is a decimal or 0x hex number, GUID one of Hyper-V's form for vsock "
+                  "ports,\n"
+                  "XXXXXXXX-facb-11e6-bd58-64006a7986d3.",
+          .options = OPTION_JSON,
+          .min_args = 1,
+          .max_args = 1,
+          .run = verb_guid },
+        { .name = "doctor",
+          .args = "",
+          .summary = "Check whether vsock works on this machine, and say what to do",
+          .help = "Looks at the kernel, its modules and devices, the CID, who could reach an "
+                  "agent\n"
+                  "here, its configuration and who listens on its ports. For guests and for "
+                  "hosts.\n"
+                  "Nothing is connected or bound. Exits with 1 if anything fails.",
+          .options = OPTION_JSON,
+          .run = verb_doctor },
+        {},
+};
+
+static int set_count(Settings *s, const char *value)
+{
+        uint64_t count;
+        int r;
+
+        r = text_to_u64(value, &count);
+        if (r < 0 || count == 0)
+                return -EINVAL;
+        s->count = count;
+        return 0;
+}
+
+static int set_interval(Settings *s, const char *value)
+{
+        uint64_t interval;
+        int r;
+
+        r = text_to_usec(value, &interval);
+        if (r < 0 || interval < INTERVAL_MIN || interval == TEXT_INFINITY)
+                return -EINVAL;
+        s->interval = interval;
+        return 0;
+}
+
+static int set_timeout(Settings *s, const char *value)
+{
+        uint64_t timeout;
+        int r;
+
+        r = text_to_usec(value, &timeout);
+        if (r < 0 || timeout == 0)
+                return -EINVAL;
+        s->timeout = timeout;
+        s->timeout_given = true;
+        return 0;
+}
+
+static int set_wait(Settings *s, const char *value)
+{
+        uint64_t wait_time = TEXT_INFINITY;
+        int r;
+
+        r = value ? text_to_usec(value, &wait_time) : 0;
+        if (r < 0)
+                return -EINVAL;
+        s->wait = true;
+        s->wait_time = wait_time;
+        return 0;
+}
+
+static int set_json(Settings *s, const char *value)
+{
+        s->json = true;
+        return 0;
+}
+
+static int set_help(Settings *s, const char *value)
+{
+        s->help = true;
+        return 0;
+}
+
+static int set_version(Settings *s, const char *value)
+{
+        s->version = true;
+        return 0;
+}
+
+const Option options[] = {
+        { "count", 'c', "N", false, OPTION_COUNT, "Stop after N pings", set_count },
+        { "interval", 'i', "TIME", false, OPTION_INTERVAL, "From one ping to the next (1s)",
+          set_interval },
+        { "timeout", 0, "TIME", false, OPTION_TIMEOUT,
+          "Give up after TIME (10s), with exit code 124", set_timeout },
+        { "wait", 0, "TIME", true, OPTION_WAIT,
+          "Wait until the guest answers, at most TIME if one is given", set_wait },
+        { "json", 0, NULL, false, OPTION_JSON, "Print JSON", set_json },
+        { "help", 'h', NULL, false, OPTION_HELP, "Print this help", set_help },
+        { "version", 0, NULL, false, OPTION_VERSION, "Print the version", set_version },
+        {},
+};
+
+const Verb *verb_find(const char *name)
+{
+        for (const Verb *v = verbs; v->name; v++)
+                if (strcmp(v->name, name) == 0)
+                        return v;
+        return NULL;
+}
+
+bool verb_takes(const Verb *v, const Option *o)
+{
+        return ((v->options | OPTION_HELP | OPTION_VERSION) & (unsigned)o->bit) != 0;
+}
