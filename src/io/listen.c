@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,6 +13,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "io/listen.h"
+#include "io/place.h"
 #include "io/problem.h"
 #include "io/vsock.h"
 
@@ -22,221 +22,9 @@
 /* The kernel doubles it, which makes hv_sock's largest ring (256 KiB). */
 #define HVSOCK_BUFFER_SIZE (128 * 1024)
 
-/* The folder of a socket file and the file's name in it. */
-typedef struct Place Place;
-
-struct Place {
-        int folder;       /* O_PATH */
-        const char *path; /* the whole of it */
-        const char *name; /* its last part */
-};
-
-#define PLACE_NULL ((Place){ .folder = -EBADF })
-
-static void place_done(Place *p)
-{
-        p->folder = fd_close(p->folder);
-}
-
-#define _cleanup_place_ _cleanup_(place_done)
-
-typedef char FdPath[sizeof("/proc/self/fd/-2147483648")];
-
-/* A path of the very inode that an O_PATH descriptor holds. */
-static const char *fd_path(int fd, FdPath path)
-{
-        (void)snprintf(path, sizeof(FdPath), "/proc/self/fd/%d", fd);
-        return path;
-}
-
-static bool folder_is_safe(const struct stat *st)
-{
-        if (st->st_uid != 0 && st->st_uid != geteuid())
-                return false;
-        /* An ACL that lets others write shows in the group's bit. In a sticky folder others
-         * can add files but neither remove nor rename ours. */
-        return !(st->st_mode & (S_IWGRP | S_IWOTH)) || (st->st_mode & S_ISVTX);
-}
-
-static int folder_check(int fd, const char *path, char **ret_problem)
-{
-        struct stat st;
-
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (folder_is_safe(&st))
-                return 0;
-        return problem_take(ret_problem,
-                            text_format("the folder '%s' belongs to another user or lets others "
-                                        "write: chmod go-w and chown root it, or choose another "
-                                        "folder",
-                                        path),
-                            -EPERM);
-}
-
-static int folder_open(int at, const char *path)
-{
-        int fd = openat(at, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-        return fd < 0 ? -errno : fd;
-}
-
-/* The part of path before its last component, "/" for one in the root folder. */
-static char *parent_of(const char *path)
-{
-        const char *slash = strrchr(path, '/');
-
-        return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-}
-
-/*
- * The unit's RuntimeDirectory= makes /run/guestwire; a daemon started by hand makes it
- * itself. One level and no more: what lies above is the administrator's.
- */
-static int folder_make(const char *path, char **ret_problem)
-{
-        _cleanup_free_ char *above = parent_of(path);
-        _cleanup_close_ int fd = -EBADF;
-        mode_t mask;
-        int r;
-
-        if (!above)
-                return -ENOMEM;
-        r = folder_open(AT_FDCWD, above);
-        if (r < 0)
-                return problem_take(ret_problem,
-                                    text_format("there is no folder '%s': mkdir -p it", path), r);
-        fd = r;
-        r = folder_check(fd, above, ret_problem);
-        if (r < 0)
-                return r;
-        mask = umask(0022);
-        r = mkdirat(fd, strrchr(path, '/') + 1, 0755) < 0 ? -errno : 0;
-        (void)umask(mask);
-        if (r < 0 && r != -EEXIST)
-                return problem_take(ret_problem,
-                                    text_format("cannot make the folder '%s': %s", path,
-                                                strerror(-r)),
-                                    r);
-        return folder_open(fd, strrchr(path, '/') + 1);
-}
-
-/* create: make a missing folder. */
-static int place_open(const char *path, bool create, Place *ret, char **ret_problem)
-{
-        _cleanup_free_ char *parent = NULL;
-        _cleanup_place_ Place p = PLACE_NULL;
-        int r;
-
-        if (*path != '/')
-                return -EINVAL;
-        parent = parent_of(path);
-        if (!parent)
-                return -ENOMEM;
-        r = folder_open(AT_FDCWD, parent);
-        if (r == -ENOENT && create)
-                r = folder_make(parent, ret_problem);
-        else if (r < 0)
-                r = problem_take(ret_problem,
-                                 text_format("cannot open the folder '%s': %s", parent,
-                                             strerror(-r)),
-                                 r);
-        if (r < 0)
-                return r;
-        p.folder = r;
-        r = folder_check(p.folder, parent, ret_problem);
-        if (r < 0)
-                return r;
-        p.path = path;
-        p.name = strrchr(path, '/') + 1;
-        *ret = p;
-        p = PLACE_NULL;
-        return 0;
-}
-
-/* An O_PATH descriptor of the socket file itself, which holds its inode. -ENOENT, -EEXIST. */
-static int place_open_socket(const Place *p, struct stat *ret_st)
-{
-        _cleanup_close_ int fd = -EBADF;
-        struct stat st;
-
-        fd = openat(p->folder, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISSOCK(st.st_mode))
-                return -EEXIST;
-        *ret_st = st;
-        return TAKE_FD(fd);
-}
-
-/* Connects to a socket file by its inode. A socket that it connected, or -errno. */
-static int socket_probe(int inode)
-{
-        struct sockaddr_un un = { .sun_family = AF_UNIX };
-        _cleanup_close_ int fd = -EBADF;
-        FdPath path;
-
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-        memcpy(un.sun_path, fd_path(inode, path), strlen(path) + 1);
-        if (connect(fd, (const struct sockaddr *)&un, sizeof(un)) < 0)
-                return -errno;
-        return TAKE_FD(fd);
-}
-
-/* Makes way at a place that is taken by a dead socket of ours. */
-static int place_clear(const Place *p, const ListenFile *file, char **ret_problem)
-{
-        _cleanup_close_ int inode = -EBADF, probe = -EBADF;
-        struct stat st;
-        int r;
-
-        r = place_open_socket(p, &st);
-        if (r == -ENOENT)
-                return 0;
-        if (r == -EEXIST)
-                return problem_take(ret_problem,
-                                    text_format("'%s' is there already and is no socket: remove "
-                                                "it, or choose another path",
-                                                p->path),
-                                    r);
-        if (r < 0)
-                return r;
-        inode = r;
-        /* With `owner` set, what a crash left behind belongs to that user. */
-        if (st.st_uid != geteuid() && (file->uid == (uid_t)-1 || st.st_uid != file->uid))
-                return problem_take(ret_problem,
-                                    text_format("'%s' is a socket of uid %u: remove it, or choose "
-                                                "another path",
-                                                p->path, (unsigned)st.st_uid),
-                                    -EEXIST);
-        probe = socket_probe(inode);
-        /* EAGAIN is a full backlog, EPROTOTYPE a datagram or packet socket: both live. */
-        if (probe >= 0 || probe == -EAGAIN || probe == -EPROTOTYPE)
-                return problem_take(ret_problem,
-                                    text_format("somebody listens on '%s': stop the other one "
-                                                "(ss -xlp shows who it is), or choose another "
-                                                "path",
-                                                p->path),
-                                    -EADDRINUSE);
-        if (probe != -ECONNREFUSED)
-                return probe;
-        return unlinkat(p->folder, p->name, 0) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-/* inode: an O_PATH descriptor of the socket file. */
 static int file_apply(int inode, const ListenFile *file)
 {
-        FdPath path;
-
-        if ((file->uid != (uid_t)-1 || file->gid != (gid_t)-1) &&
-            fchownat(inode, "", file->uid, file->gid, AT_EMPTY_PATH) < 0)
-                return -errno;
-        /* fchmod() takes no O_PATH descriptor; its path in /proc is the inode all the same. */
-        return chmod(fd_path(inode, path), file->mode) < 0 ? -errno : 0;
+        return place_set_file(inode, file->mode, file->uid, file->gid);
 }
 
 /*
@@ -262,29 +50,26 @@ static int file_prepare(const Place *p, const ListenFile *file, char **ret_probl
         }
         inode = r;
         r = file_apply(inode, file);
-        if (r < 0)
+        if (r < 0) {
+                place_remove(p);
                 return problem_take(ret_problem,
                                     text_format("cannot give '%s' its mode, owner and group: %s",
                                                 p->path, strerror(-r)),
                                     r);
+        }
         return 0;
 }
 
-static int bind_quietly(int fd, const Address *a)
+static int bind_address(int fd, const Address *a)
 {
         struct sockaddr_storage sa;
         socklen_t length;
-        mode_t mask;
         int r;
 
         r = address_to_sockaddr(a, &sa, &length);
         if (r < 0)
                 return r;
-        /* For a Unix socket: until the file has its own mode it is the owner's alone. */
-        mask = umask(0177);
-        r = bind(fd, (const struct sockaddr *)&sa, length) < 0 ? -errno : 0;
-        (void)umask(mask);
-        return r;
+        return bind(fd, (const struct sockaddr *)&sa, length) < 0 ? -errno : 0;
 }
 
 static int listen_unix(const Address *a, const ListenFile *file, char **ret_problem)
@@ -292,6 +77,7 @@ static int listen_unix(const Address *a, const ListenFile *file, char **ret_prob
         static const ListenFile private = { .mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1 };
         _cleanup_place_ Place p = PLACE_NULL;
         _cleanup_close_ int fd = -EBADF;
+        mode_t mask;
         int r;
 
         if (!file)
@@ -299,20 +85,24 @@ static int listen_unix(const Address *a, const ListenFile *file, char **ret_prob
         r = place_open(a->path, true, &p, ret_problem);
         if (r < 0)
                 return r;
-        r = place_clear(&p, file, ret_problem);
+        r = place_clear(&p, file->uid, ret_problem);
         if (r < 0)
                 return r;
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
-        r = bind_quietly(fd, a);
+        /* Until the file has a mode of its own it is the owner's alone. */
+        mask = umask(0177);
+        r = bind_address(fd, a);
+        (void)umask(mask);
         if (r < 0)
                 return r;
         r = file_prepare(&p, file, ret_problem);
-        if (r == 0 && listen(fd, SOMAXCONN) < 0)
+        if (r < 0)
+                return r;
+        if (listen(fd, SOMAXCONN) < 0) {
                 r = -errno;
-        if (r < 0) {
-                (void)unlinkat(p.folder, p.name, 0);
+                place_remove(&p);
                 return r;
         }
         return TAKE_FD(fd);
@@ -342,7 +132,7 @@ static int listen_vsock(const Address *a)
         if (fd < 0)
                 return -errno;
         vsock_set_buffers(fd);
-        r = bind_quietly(fd, a);
+        r = bind_address(fd, a);
         if (r < 0)
                 return r;
         return listen(fd, SOMAXCONN) < 0 ? -errno : TAKE_FD(fd);
@@ -372,7 +162,7 @@ static int listen_tcp(const Address *a)
         /* Accepted sockets inherit it. A reply is one write: waiting for more costs 40 ms and
          * saves nothing; where it fails the connection is slower and no less right. */
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        r = bind_quietly(fd, a);
+        r = bind_address(fd, a);
         if (r < 0)
                 return r;
         return listen(fd, SOMAXCONN) < 0 ? -errno : TAKE_FD(fd);
@@ -476,7 +266,7 @@ int listen_file_change(const Address *a, const ListenFile *file)
  */
 static bool inode_is_ours(int inode)
 {
-        _cleanup_close_ int probe = socket_probe(inode);
+        _cleanup_close_ int probe = place_connect(inode);
         struct ucred cred;
         socklen_t length = sizeof(cred);
 
@@ -499,5 +289,5 @@ void listen_file_remove(const Address *a, int fd)
                 return;
         inode = place_open_socket(&p, &st);
         if (inode >= 0 && inode_is_ours(inode))
-                (void)unlinkat(p.folder, p.name, 0);
+                place_remove(&p);
 }
