@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/macros.h"
+#include "rpc/scan-number.h"
 
 /*
  * A single pass over JSON text as it arrives: checks RFC 8259 and UTF-8 (RFC 3629) to the
@@ -26,13 +27,13 @@ typedef struct ScanEnvelope ScanEnvelope;
 /* The members to mark: names of a dialect's envelope, by index. The key at `params` has the
  * numbers inside it judged and its own members counted. */
 struct ScanKeys {
-        const char *names[SCAN_KEYS_MAX]; /* NULL at the end if fewer */
+        const char *names[SCAN_KEYS_MAX]; /* ASCII; NULL at the end if fewer */
         unsigned params;                  /* index into names; SCAN_KEYS_MAX: none */
 };
 
 struct ScanLimits {
-        size_t bytes;  /* of one text; fits 32 bits */
-        size_t values; /* objects, arrays and scalars; keys do not count */
+        size_t bytes;   /* of one text; fits 32 bits */
+        size_t values;  /* objects, arrays and scalars; keys do not count */
         unsigned depth; /* nesting of arrays and objects, <= SCAN_DEPTH_MAX */
 };
 
@@ -42,18 +43,19 @@ struct ScanSpan {
 };
 
 typedef enum ScanFlags {
-        SCAN_IS_OBJECT = 1 << 0,        /* the envelope is an object at all */
-        SCAN_DOUBLED_KEY = 1 << 1,      /* a marked member comes twice */
-        SCAN_NUL_IN_KEY = 1 << 2,       /* a key anywhere in it holds \u0000: json-c would cut it */
-        SCAN_NUMBER_TOO_LARGE = 1 << 3, /* in params: an integer past 64 bits, or a double past its range */
+        SCAN_IS_OBJECT = 1 << 0,   /* the envelope is an object at all */
+        SCAN_DOUBLED_KEY = 1 << 1, /* a marked member comes twice; the first one is marked */
+        SCAN_NUL_IN_KEY = 1 << 2,  /* a key anywhere in it holds \u0000: json-c would cut it */
+        SCAN_NUMBER_TOO_LARGE =
+                1 << 3, /* in params: an integer past 64 bits, or a double past its range */
 } ScanFlags;
 
 /* One request-like object: the text itself, or each element of an array at the top. */
 struct ScanEnvelope {
         ScanSpan text;
         ScanSpan members[SCAN_KEYS_MAX]; /* values, by index into ScanKeys.names */
-        uint32_t params_members;         /* how many members the params object has, doubles counted */
-        unsigned flags;                  /* ScanFlags */
+        uint32_t params_members; /* how many members the params object has, doubles counted */
+        unsigned flags;          /* ScanFlags */
 };
 
 typedef enum ScanResult {
@@ -68,41 +70,40 @@ typedef enum ScanResult {
         SCAN_NO_MEMORY,
 } ScanResult;
 
-/* Zero bytes of memory but for batches: the array of envelopes grows only past the first. */
+/* Holds no memory but for batches: the array of envelopes grows only past the first. */
 struct Scan {
         const ScanKeys *keys;
         ScanLimits limits;
         /* private to scan.c */
         uint8_t state;
-        uint8_t literal; /* which of true, false, null */
-        uint8_t position;
         uint8_t depth;
-        uint8_t key_state;
-        uint8_t utf8_need;
+        uint8_t envelope_depth; /* nesting at which envelopes lie: 0, or 1 in a batch */
+        uint8_t position;       /* in a literal's name or among the four digits of \uXXXX */
+        uint8_t literal;        /* which of true, false, null */
+        uint8_t utf8_need;      /* continuation bytes still to come, and the next one's bounds */
         uint8_t utf8_low;
         uint8_t utf8_high;
-        uint8_t key_length;
-        bool in_key;
-        bool high_surrogate;
         bool begun;
-        bool key_whole;
-        uint8_t number_digits;
-        bool number_is_integer;
-        bool number_negative;
-        uint16_t escape_value;
-        uint32_t objects; /* a bit for each level: object or array */
-        uint32_t offset;  /* bytes of the text consumed so far */
-        uint32_t values;
-        uint32_t value_begin;
-        int32_t member; /* index of the marked member whose value comes or is being read, or -1 */
-        char key[SCAN_KEY_LENGTH_MAX];
-        char number[24];
         bool is_batch;
+        bool in_key;     /* the string being read is a key */
+        bool key_marked; /* and one of the envelope's, to be compared */
         bool in_params;
+        bool low_surrogate; /* the \uXXXX being read must be a low surrogate */
+        uint16_t escape;    /* its value so far */
+        int8_t member;      /* which marked member's value comes or is being read, or -1 */
+        uint8_t n_keys;
+        uint8_t key_lengths[SCAN_KEYS_MAX];
+        uint8_t key_length; /* of key, past SCAN_KEY_LENGTH_MAX: none of the names */
+        char key[SCAN_KEY_LENGTH_MAX];
+        uint32_t objects; /* a bit for each level, the innermost lowest: 1 for an object */
+        uint32_t offset;  /* bytes of the text consumed by earlier feeds */
+        uint32_t values;
+        ScanNumber number; /* being read inside params */
         size_t n_envelopes;
         size_t envelopes_capacity;
+        ScanEnvelope *envelope; /* the one being read */
         ScanEnvelope first;
-        ScanEnvelope *more; /* of a batch; else NULL */
+        ScanEnvelope *more; /* all of them, where there are two or more; else NULL */
 };
 
 /* keys and its strings must outlive the scan. */
