@@ -69,10 +69,21 @@ static bool has_virtio_device(void)
         return found;
 }
 
+/* The CPU's hypervisor flag: what is one of x86 says whether this is a VM. */
+static bool is_virtual_machine(void)
+{
+        _cleanup_close_ int fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+        char text[8192]; /* the first CPU's flags are in it */
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+        text[n > 0 ? n : 0] = 0;
+        return strstr(text, " hypervisor") != NULL;
+}
+
 /* What would connect this machine, by what it is. */
 static const char *transport_todo(void)
 {
-        char vendor[64], cpu[8192];
+        char vendor[64];
 
         if (has_virtio_device())
                 return "modprobe vmw_vsock_virtio_transport: the VM has a virtio vsock device, its "
@@ -82,12 +93,7 @@ static const char *transport_todo(void)
                 return "modprobe hv_sock";
         if (strcmp(vendor, "VMware, Inc.") == 0)
                 return "modprobe vmw_vsock_vmci_transport, and give the VM a vmci device";
-
-        _cleanup_close_ int fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd < 0 ? -1 : read(fd, cpu, sizeof(cpu) - 1);
-
-        cpu[n > 0 ? n : 0] = 0;
-        if (strstr(cpu, " hypervisor"))
+        if (is_virtual_machine())
                 return "this is a VM without a vsock device: give it one (QEMU: -device "
                        "vhost-vsock-pci,guest-cid=3; libvirt: <vsock model='virtio'>), then "
                        "modprobe vmw_vsock_virtio_transport. If it is to have guests of its own: "

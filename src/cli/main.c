@@ -69,22 +69,29 @@ static int usage(const char *verb)
         return EXIT_USAGE;
 }
 
-/* argument: the word of argv that getopt refused. */
-static int bad_option(int c, const char *argument)
+/* What getopt_long() did not take. It tells of a letter by its code in optopt, of a long option
+ * that it knows by its val, of any other by 0. word: the last of argv that it looked at. */
+static int bad_option(int c, const char *word)
 {
-        _cleanup_free_ char *shown = output_shown(argument);
+        _cleanup_free_ char *shown = output_shown(word);
+        const Option *o = option_from_getopt(optopt);
+        const char letter[] = { '-', (char)optopt, 0 };
 
         if (c == ':')
-                output_error("%s needs a value", shown);
+                output_error("--%s needs a value", o ? o->name : "?");
+        else if (o)
+                output_error("--%s takes no value", o->name);
+        else if (optopt > 0 && optopt < LONG_BASE)
+                output_error("there is no option %s", optopt < 0x80 ? letter : shown);
         else
-                output_error("%s is no option, or takes no value", shown);
+                output_error("there is no option %s, or more than one that begins so", shown);
         return usage(NULL);
 }
 
 static int parse(int argc, char **argv, CommandLine *ret)
 {
         struct option longs[OPTIONS_MAX + 1];
-        char shorts[2 * OPTIONS_MAX + 3], letter[3] = "-";
+        char shorts[2 * OPTIONS_MAX + 3];
         const Option *o;
         int c;
 
@@ -101,11 +108,8 @@ static int parse(int argc, char **argv, CommandLine *ret)
                         ret->words[ret->n_words++] = optarg;
                         continue;
                 }
-                if (c == '?' || c == ':') {
-                        letter[1] = (char)optopt;
-                        return bad_option(c, optopt > 0 && optopt < LONG_BASE ? letter
-                                                                              : argv[optind - 1]);
-                }
+                if (c == '?' || c == ':')
+                        return bad_option(c, argv[optind - 1]);
                 o = option_from_getopt(c);
                 ret->given |= o->bit;
                 if (o->set(&ret->settings, optarg) < 0) {

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "cli/json.h"
@@ -145,7 +146,8 @@ static int ping_run(Ping *p, uint64_t deadline)
 
         p->started = next;
         if (!p->settings->json)
-                printf("PING %s (%s)\n", p->target, to ?: "?");
+                printf(to && strcmp(to, p->target) == 0 ? "PING %s\n" : "PING %s (%s)\n", p->target,
+                       to ?: "?");
         for (;;) {
                 r = ping_once(p, deadline, to ?: "?");
                 if (r != EXIT_OK)
