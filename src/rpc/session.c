@@ -220,7 +220,7 @@ int session_cancel(Session *s, json_object *id)
 
                 if (call->no_reply || call->id_length == 0)
                         continue;
-                other = json_tokener_parse_verbose(call->id, NULL);
+                other = json_tokener_parse(call->id);
                 same = json_object_equal(other, id);
                 json_object_put(other);
                 if (!same)
