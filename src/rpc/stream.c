@@ -443,7 +443,8 @@ static int stream_on_again(sd_event_source *source, void *userdata)
         Stream *s = userdata;
 
         s->in_turn = true;
-        stream_take_rest(s);
+        if (!s->gone)
+                stream_take_rest(s);
         stream_settle(s);
         return 0;
 }
