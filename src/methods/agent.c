@@ -90,7 +90,9 @@ static json_object *ports_to_json(const Config *config)
                 members_add_unsigned(&m, "port", l->address.port);
                 members_add_text(&m, "guid", guid);
                 members_add_text(&m, "handler", handler_kind_to_text(l->handler));
-                members_add_text(&m, "description", l->description);
+                members_add_text(&m, "description",
+                                 l->description && l->description[0] != '\0' ? l->description
+                                                                             : NULL);
                 if (members_array_take(array, members_take(&m)) < 0)
                         return NULL;
         }
