@@ -366,13 +366,17 @@ int client_wait(Client *c, uint64_t until, ClientFailedFunction failed, void *us
                 r = client_attempt(c, MIN_OF(until, client_later(client_now(), ATTEMPT_MAX)));
                 if (r >= 0 || !is_worth_waiting(r))
                         return r;
-                if (failed)
+                now = client_now();
+                /* An attempt that the end of the wait cut short tells nothing new. */
+                if (failed && !(r == -ETIMEDOUT && now >= until))
                         failed(c, r, userdata);
                 client_disconnect(c);
-                now = client_now();
-                if (now >= until)
-                        return -ETIMEDOUT;
-                r = client_pause(c, MIN_OF(until, client_later(now, delay)));
+                if (now < until)
+                        r = client_pause(c, MIN_OF(until, client_later(now, delay)));
+                else
+                        r = -ETIMEDOUT;
+                if (r >= 0 && client_now() >= until)
+                        r = -ETIMEDOUT;
                 if (r < 0)
                         return r;
                 delay = MIN_OF(delay * 2, RETRY_LAST);
