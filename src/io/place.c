@@ -153,7 +153,8 @@ int place_connect(int inode)
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
-        memcpy(un.sun_path, fd_path(inode, path), strlen(path) + 1);
+        (void)fd_path(inode, path);
+        memcpy(un.sun_path, path, strlen(path) + 1);
         if (connect(fd, (const struct sockaddr *)&un, sizeof(un)) < 0)
                 return -errno;
         return TAKE_FD(fd);
