@@ -14,6 +14,7 @@
 
 #define USEC_PER_SEC UINT64_C(1000000)
 #define NSEC_PER_USEC 1000
+#define ZONES "/zoneinfo/"
 
 ssize_t facts_read(const char *root, const char *path, char *buffer, size_t size)
 {
@@ -61,6 +62,22 @@ int facts_find_kibibytes(const char *text, const char *key, uint64_t *ret_bytes)
                 return 0;
         }
         return -ENOENT;
+}
+
+const char *facts_timezone(const char *root, char *buffer, size_t size)
+{
+        char full[PATH_MAX];
+        const char *zone;
+        ssize_t n;
+
+        if ((size_t)snprintf(full, sizeof full, "%s/etc/localtime", root) >= sizeof full)
+                return NULL;
+        n = readlink(full, buffer, size - 1);
+        if (n < 0)
+                return errno == ENOENT ? "UTC" : NULL;
+        buffer[n] = '\0';
+        zone = strstr(buffer, ZONES);
+        return zone && zone[strlen(ZONES)] != '\0' ? zone + strlen(ZONES) : NULL;
 }
 
 uint64_t facts_now(clockid_t clock)

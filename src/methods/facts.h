@@ -19,5 +19,11 @@ ssize_t facts_read(const char *root, const char *path, char *buffer, size_t size
  */
 int facts_find_kibibytes(const char *text, const char *key, uint64_t *ret_bytes);
 
+/*
+ * The time zone's name by localtime(5): where /etc/localtime below root leads, "UTC" where it
+ * is absent. NULL where it is a file of its own, which has no name. buffer holds the path.
+ */
+const char *facts_timezone(const char *root, char *buffer, size_t size);
+
 /* Microseconds of a clock, clock_gettime(2). */
 uint64_t facts_now(clockid_t clock);

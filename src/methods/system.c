@@ -14,9 +14,6 @@
 #include "methods/virtualization.h"
 #include "rpc/call.h"
 
-#define LOCALTIME "/etc/localtime"
-#define ZONES "/zoneinfo/"
-
 static json_object *kernel_to_json(const struct utsname *name)
 {
         Members m;
@@ -48,22 +45,6 @@ static json_object *memory_to_json(void)
         return members_take(&m);
 }
 
-/*
- * The zone's name by localtime(5): where /etc/localtime leads, UTC where it is absent. NULL
- * where it is a file of its own, which has no name.
- */
-static const char *timezone_read(char *buffer, size_t size)
-{
-        const char *zone;
-        ssize_t n = readlink(LOCALTIME, buffer, size - 1);
-
-        if (n < 0)
-                return errno == ENOENT ? "UTC" : NULL;
-        buffer[n] = '\0';
-        zone = strstr(buffer, ZONES);
-        return zone && zone[strlen(ZONES)] != '\0' ? zone + strlen(ZONES) : NULL;
-}
-
 static void system_info(Call *call, json_object *params, void *userdata)
 {
         _cleanup_members_ Members m;
@@ -83,7 +64,7 @@ static void system_info(Call *call, json_object *params, void *userdata)
         members_add_unsigned(&m, "cpus", (uint64_t)MAX_OF(sysconf(_SC_NPROCESSORS_ONLN), 1L));
         members_add_value(&m, "memory", memory_to_json());
         members_add_unsigned(&m, "uptime_us", facts_now(CLOCK_BOOTTIME));
-        members_add_text(&m, "timezone", timezone_read(zone, sizeof zone));
+        members_add_text(&m, "timezone", facts_timezone("", zone, sizeof zone));
         members_add_unsigned(&m, "time_us", facts_now(CLOCK_REALTIME));
         call_reply(call, members_take(&m));
 }

@@ -114,24 +114,29 @@ void world_send(World *w, const char *text)
 
 const char *world_receive(World *w)
 {
-        size_t n = 0;
+        char *newline;
 
-        for (;;) {
-                ssize_t r = recv(w->caller, w->line + n, 1, 0);
+        w->input_size -= w->line_size;
+        memmove(w->input, w->input + w->line_size, w->input_size);
+        while (!(newline = memchr(w->input, '\n', w->input_size))) {
+                size_t room = sizeof w->input - w->input_size;
+                ssize_t n;
 
-                if (r == 1 && w->line[n] == '\n')
-                        break;
-                if (r == 1) {
-                        assert_true(++n < sizeof w->line);
+                assert_true(room > 0);
+                n = recv(w->caller, w->input + w->input_size, room, 0);
+                if (n > 0) {
+                        w->input_size += (size_t)n;
                         continue;
                 }
-                if (r == 0)
-                        fail_msg("the connection was closed after \"%.*s\"", (int)n, w->line);
+                if (n == 0)
+                        fail_msg("the connection was closed after \"%.*s\"", (int)w->input_size,
+                                 w->input);
                 assert_int_equal(errno, EAGAIN);
                 assert_true(sd_event_run(w->event, UINT64_MAX) >= 0);
         }
-        w->line[n] = '\0';
-        return w->line;
+        *newline = '\0';
+        w->line_size = (size_t)(newline - w->input) + 1;
+        return w->input;
 }
 
 void world_settle(World *w)
@@ -176,4 +181,20 @@ uint64_t member_unsigned(json_object *o, const char *key)
 
         assert_true(json_object_is_type(value, json_type_int));
         return json_object_get_uint64(value);
+}
+
+static const Method *method_of(const World *w, const char *name)
+{
+        const Method *m = method_set_find(w->methods, name, strlen(name));
+
+        assert_non_null(m);
+        return m;
+}
+
+void assert_as_declared(const World *w, const char *method, json_object *result)
+{
+        _cleanup_free_ char *problem = NULL;
+
+        if (params_check(method_of(w, method)->result, result, &problem) < 0)
+                fail_msg("%s: %s", method, problem);
 }

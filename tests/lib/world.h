@@ -27,7 +27,10 @@ struct World {
         int caller; /* -EBADF once it has left */
         bool ended;
         unsigned privileged_calls;
-        char line[262144];
+        /* What came, and how much of it was given out as a line. */
+        char input[262144];
+        size_t input_size;
+        size_t line_size;
 
         /* The reload that the context offers. */
         int reload_result;
@@ -50,6 +53,9 @@ const char *world_receive(World *w);
 void world_settle(World *w);
 /* The result of a call without parameters; the caller's. */
 json_object *world_call(World *w, const char *method);
+
+/* A result has all the members that its row declares, of their types, and no others. */
+void assert_as_declared(const World *w, const char *method, json_object *result);
 
 /* A member that must be there: its value, its text (NULL for null), its number. */
 json_object *member(json_object *o, const char *key);

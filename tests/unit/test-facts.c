@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -138,6 +139,41 @@ static void test_facts(void **state)
                          -ENOENT);
         assert_int_equal(facts_find_kibibytes("", "A:", &bytes), -ENOENT);
         assert_int_equal(bytes, 20 * 1024);
+}
+
+static void test_timezone(void **state)
+{
+        static const struct {
+                const char *link;
+                const char *zone;
+        } cases[] = {
+                { "/usr/share/zoneinfo/Europe/Berlin", "Europe/Berlin" },
+                { "../usr/share/zoneinfo/Etc/UTC", "Etc/UTC" },
+                { "/usr/share/zoneinfo/", NULL },
+                { "/somewhere/else", NULL },
+        };
+        _cleanup_free_ char *path = NULL;
+        char buffer[256];
+        Root root;
+
+        root_init(&root);
+        root_put(&root, "/etc/x", "", 0);
+        path = text_format("%s/etc/localtime", root.path);
+        assert_string_equal(facts_timezone(root.path, buffer, sizeof buffer), "UTC");
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const char *zone;
+
+                assert_int_equal(symlink(cases[i].link, path), 0);
+                zone = facts_timezone(root.path, buffer, sizeof buffer);
+                if (cases[i].zone)
+                        assert_string_equal(zone, cases[i].zone);
+                else
+                        assert_null(zone);
+                assert_int_equal(unlink(path), 0);
+        }
+        root_put(&root, "/etc/localtime", "TZif2", 5);
+        assert_null(facts_timezone(root.path, buffer, sizeof buffer));
+        root_done(&root);
 }
 
 static void test_os_release_quotes(void **state)
@@ -296,6 +332,7 @@ int main(void)
                 cmocka_unit_test(test_text_becomes_utf8),
                 cmocka_unit_test(test_members_failure_sticks),
                 cmocka_unit_test(test_facts),
+                cmocka_unit_test(test_timezone),
                 cmocka_unit_test(test_os_release_quotes),
                 cmocka_unit_test(test_os_release_defaults),
                 cmocka_unit_test(test_os_release_is_bounded),

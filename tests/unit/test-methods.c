@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <net/if.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -15,23 +14,6 @@
 #include "methods/facts.h"
 #include "methods/virtualization.h"
 #include "tests/lib/world.h"
-
-static const Method *method_of(const World *w, const char *name)
-{
-        const Method *m = method_set_find(w->methods, name, strlen(name));
-
-        assert_non_null(m);
-        return m;
-}
-
-/* A result has all the members that its row declares, of their types, and no others. */
-static void assert_as_declared(const World *w, const char *method, json_object *result)
-{
-        _cleanup_free_ char *problem = NULL;
-
-        if (params_check(method_of(w, method)->result, result, &problem) < 0)
-                fail_msg("%s: %s", method, problem);
-}
 
 static void test_ping(void **state)
 {
@@ -187,40 +169,6 @@ static void test_system_info(void **state)
         assert_as_declared(w, "system.info", info);
 }
 
-static void test_network(void **state)
-{
-        _cleanup_(world_freep) World *w = world_new(&vsock_peer, false);
-        struct if_nameindex *interfaces = if_nameindex();
-        _cleanup_json_ json_object *network = NULL;
-        json_object *list, *i, *address;
-        size_t n = 0;
-
-        assert_non_null(interfaces);
-        while (interfaces[n].if_index != 0)
-                n++;
-        network = world_call(w, "system.network");
-        assert_as_declared(w, "system.network", network);
-        list = member(network, "interfaces");
-        assert_int_equal(json_object_array_length(list), n);
-        for (size_t k = 0; k < n; k++) {
-                char name[IF_NAMESIZE];
-
-                i = json_object_array_get_idx(list, k);
-                assert_non_null(if_indextoname((unsigned)member_unsigned(i, "index"), name));
-                assert_string_equal(member_text(i, "name"), name);
-                if (strcmp(name, "lo") != 0)
-                        continue;
-                assert_string_equal(member_text(i, "mac"), "00:00:00:00:00:00");
-                assert_string_equal(json_object_get_string(
-                                            json_object_array_get_idx(member(i, "flags"), 1)),
-                                    "loopback");
-                address = json_object_array_get_idx(member(i, "addresses"), 0);
-                assert_string_equal(json_object_to_json_string_ext(address, JSON_C_TO_STRING_PLAIN),
-                                    "{\"family\":\"inet\",\"address\":\"127.0.0.1\",\"prefix\":8}");
-        }
-        if_freenameindex(interfaces);
-}
-
 /* snake_case, a summary, and the same of what is inside. */
 static void assert_fields(const char *method, const Field *fields)
 {
@@ -350,7 +298,6 @@ int main(void)
                 cmocka_unit_test(test_info_callers),
                 cmocka_unit_test(test_stats),
                 cmocka_unit_test(test_system_info),
-                cmocka_unit_test(test_network),
                 cmocka_unit_test(test_rows_are_complete),
                 cmocka_unit_test(test_discover),
                 cmocka_unit_test(test_discover_shows_what_policy_allows),

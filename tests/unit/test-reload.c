@@ -87,7 +87,7 @@ static void test_reload_closes_its_caller(void **state)
         world_settle(w);
         assert_int_equal(w->reloads, 1);
         assert_null(w->session);
-        assert_int_equal(recv(w->caller, w->line, sizeof w->line, 0), 0);
+        assert_int_equal(recv(w->caller, w->input, sizeof w->input, 0), 0);
 }
 
 /* Whoever asks and leaves at once gets what it asked for. */
