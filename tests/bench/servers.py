@@ -135,6 +135,13 @@ class Echo(Server):
         return (-signal.SIGTERM,)
 
 
+class EpollEcho(Echo):
+    """The same for many connections at once."""
+
+    def command(self):
+        return [self.program, "--epoll", self.path]
+
+
 class QemuGa(Server):
     """The peer: QEMU's guest agent as the distribution ships it."""
 

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""What is measured. Each function takes its figures in one go, the servers that it compares
+taking turns, so that whatever else the machine does hits them alike; it returns Figures."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import time
+
+import callgrind
+from servers import BenchError, Echo, EpollEcho, Guestwired, NotifySocket, QemuGa, memory
+
+KIB = 1024
+
+
+@dataclasses.dataclass
+class Figure:
+    """One row: what was measured, beside what, and what it was to be. `judged` is what the
+    target speaks of, the ratio or the value itself; a row without a target informs."""
+
+    name: str
+    ours: float
+    unit: str
+    reference: float = None
+    reference_name: str = ""
+    ratio: float = None
+    target: str = ""
+    judged: float = None
+
+    @property
+    def verdict(self):
+        if not self.target:
+            return ""
+        relation, limit = self.target.split()[0], float(self.target.split()[1].replace(",", ""))
+        good = {"≤": self.judged <= limit, "≥": self.judged >= limit,
+                "<": self.judged < limit}[relation]
+        return "ok" if good else "missed"
+
+
+def ratio(name, unit, ours, reference, reference_name, target=""):
+    r = ours / reference
+    return Figure(name, ours, unit, reference, reference_name, r, target, r)
+
+
+class Bench:
+    def __init__(self, client, rounds):
+        self.client_program = client
+        self.rounds = rounds
+        self.profile = ""
+
+    def client(self, mode, server, *options):
+        """Runs the load generator to its end; what it has measured."""
+        done = subprocess.run([self.client_program, mode, f"--protocol={server.protocol}",
+                               *options, server.path],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8",
+                              check=False, timeout=600)
+        if done.returncode != 0:
+            raise BenchError(f"bench-client {mode} on {server.protocol}: exit "
+                             f"{done.returncode}\n{server.said()}")
+        return json.loads(done.stdout)
+
+    def by_turns(self, **runs):
+        """The median of each run's rounds; a round is one of each."""
+        samples = {name: [] for name in runs}
+        for run in runs.values():
+            run()  # not counted: caches, lazy binding, CPU frequency
+        for _ in range(self.rounds):
+            for name, run in runs.items():
+                samples[name].append(run())
+        return {name: statistics.median(values) for name, values in samples.items()}
+
+    def latency(self):
+        def of(server, count=20000):
+            return lambda: self.client("latency", server, f"--count={count}")["p50_ns"] / 1000
+
+        with Guestwired() as ours, Echo() as floor, QemuGa() as peer:
+            p50 = self.by_turns(ours=of(ours), floor=of(floor), peer=of(peer, 5000))
+        return [
+            ratio("round trip, p50", "µs", p50["ours"], p50["floor"], "bare echo", "≤ 1.25"),
+            ratio("round trip, p50", "µs", p50["ours"], p50["peer"], "qemu-ga"),
+        ]
+
+    def throughput(self):
+        def of(server, connections, depth):
+            return lambda: self.client("throughput", server, "--seconds=0.5",
+                                       f"--connections={connections}",
+                                       f"--depth={depth}")["per_second"]
+
+        with Guestwired() as ours, QemuGa() as peer, EpollEcho() as floor:
+            deep = self.by_turns(ours=of(ours, 1, 32), peer=of(peer, 1, 32))
+            many = self.by_turns(many=of(ours, 256, 32), one=of(ours, 1, 8192))
+            flat = self.by_turns(many=of(ours, 256, 1), one=of(ours, 1, 256),
+                                 floor_many=of(floor, 256, 1), floor_one=of(floor, 1, 256))
+        return [
+            ratio("pings a second, depth 32", "/s", deep["ours"], deep["peer"], "qemu-ga", "≥ 4"),
+            ratio("256 clients at depth 32", "/s", many["many"], many["one"],
+                  "one at depth 8,192", "≥ 0.5"),
+            ratio("256 clients at depth 1", "/s", flat["many"], flat["one"],
+                  "one at depth 256", "≥ 0.5"),
+            ratio("256 clients at depth 1", "/s", flat["many"], flat["floor_many"],
+                  "bare epoll echo"),
+            ratio("bare epoll echo, 256 at depth 1", "/s", flat["floor_many"], flat["floor_one"],
+                  "one at depth 256"),
+        ]
+
+    def instructions(self):
+        if not shutil.which("valgrind"):
+            raise BenchError("valgrind is not installed")
+        ours, rows = callgrind.instructions(Guestwired, self.client)
+        peer, _ = callgrind.instructions(QemuGa, self.client)
+        self.profile = callgrind.profile_text(ours, rows)
+        return [Figure("instructions a ping, user space", ours, "", peer, "qemu-ga",
+                       ours / peer, "≤ 5,000", ours)]
+
+    def idle_memory(self):
+        def idle(server):
+            # A ping each, so that nothing is counted out that the first call brings with it.
+            self.client("latency", server, "--count=10")
+            return memory(server.process.pid)
+
+        ours, peer = [], []
+        for _ in range(self.rounds):
+            with Guestwired() as a, QemuGa() as b:
+                ours.append(idle(a))
+                peer.append(idle(b))
+        median = {(who, key): statistics.median(m[key] for m in samples) / KIB
+                  for who, samples in (("ours", ours), ("peer", peer))
+                  for key in ("Pss", "Pss_Anon")}
+        anonymous = median["ours", "Pss_Anon"]
+        return [
+            Figure("idle, Pss_Anon", anonymous, "KiB", median["peer", "Pss_Anon"], "qemu-ga",
+                   anonymous / median["peer", "Pss_Anon"], "≤ 512 KiB", anonymous),
+            ratio("idle, PSS", "KiB", median["ours", "Pss"], median["peer", "Pss"], "qemu-ga",
+                  "< 1"),
+        ]
+
+    def connection_memory(self, connections=1000):
+        samples = []
+        for _ in range(self.rounds):
+            with Guestwired() as server:
+                self.client("latency", server, "--count=10")
+                before = memory(server.process.pid)["Pss_Anon"]
+                with self.held(server, connections):
+                    samples.append(memory(server.process.pid)["Pss_Anon"] - before)
+        each = statistics.median(samples) / connections / KIB
+        return [Figure("memory a connection, 1,000 idle", each, "KiB", target="≤ 8 KiB",
+                       judged=each)]
+
+    @contextlib.contextmanager
+    def held(self, server, connections):
+        """So many connections, a ping done on each."""
+        with subprocess.Popen([self.client_program, "hold", f"--protocol={server.protocol}",
+                               f"--connections={connections}", server.path],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+            if json.loads(holder.stdout.readline() or b"{}") != {"connections": connections}:
+                raise BenchError(f"{connections} connections were not all served\n{server.said()}")
+            yield
+            holder.stdin.close()
+            if holder.wait() != 0:
+                raise BenchError("bench-client hold failed")
+
+    def start(self, starts=15):
+        """From just before the process is made to its READY=1."""
+        def true():
+            begin = time.perf_counter_ns()
+            os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+            return (time.perf_counter_ns() - begin) / 1e6
+
+        def ready():
+            return statistics.median(ReadyTime.take() for _ in range(starts))
+
+        ms = self.by_turns(ours=ready, floor=true)
+        return [Figure("exec to READY=1", ms["ours"], "ms", ms["floor"], "exec of /bin/true to its exit",
+                       ms["ours"] / ms["floor"], "≤ 10 ms", ms["ours"])]
+
+
+class ReadyTime(Guestwired):
+    """The daemon, started by a single call whose time is taken: subprocess's own work is not
+    the daemon's."""
+
+    milliseconds = None
+
+    @classmethod
+    def take(cls):
+        with cls() as server:
+            return server.milliseconds
+
+    def start(self):
+        self.write_config()
+        self.errors = open(os.path.join(self.folder, "stderr"), "wb")
+        with NotifySocket(self.folder) as notify:
+            environment = dict(os.environ, NOTIFY_SOCKET=notify.path)
+            actions = [(os.POSIX_SPAWN_DUP2, self.errors.fileno(), 2)]
+            begin = time.perf_counter_ns()
+            pid = os.posix_spawn(self.program, self.command(), environment, file_actions=actions)
+            ready = notify.receive_ready(10)
+            self.milliseconds = (time.perf_counter_ns() - begin) / 1e6
+        self.process = SpawnedProcess(pid)
+        if not ready:
+            self.refuse_to_start()
+
+
+class SpawnedProcess:
+    """As much of subprocess.Popen as Server needs."""
+
+    stdout = None
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.status = None
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        os.kill(self.pid, 9)
+
+    def poll(self):
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status
+
+    def wait(self, seconds=None):
+        if self.status is None:
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.status
