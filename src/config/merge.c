@@ -291,6 +291,13 @@ static void merge_unknown_key(ConfigMerge *m, unsigned line, const char *key)
                               near, o->help);
                 return;
         }
+        near = config_key_near(key, ~(unsigned)m->current->kind);
+        if (near) {
+                o = config_option_elsewhere(near, m->current->kind);
+                merge_problem(m, line, "unknown key '%s' in %s: did you mean %s of %s (%s)?", key,
+                              form, near, config_section_form(o->sections), o->help);
+                return;
+        }
         merge_problem(m, line,
                       "unknown key '%s' in %s: remove it, or see guestwire.conf(5) for the keys "
                       "there are",

@@ -10,7 +10,7 @@
 /* The columns to keep to where lines are continued; well below what the reader takes. */
 #define WRAP_COLUMNS 96
 #define WRAP_INDENT 8
-/* A line of one piece may be as long as this before it is continued. */
+/* A line without quotes may be as long as this before it is continued. */
 #define LINE_COLUMNS 160
 
 static const char simple_escapes[] = "a\ab\bf\fn\nr\rt\tv\v\\\\\"\"''??";
@@ -122,33 +122,54 @@ int quote_undo(const char *text, char **ret, char **ret_problem)
         return 0;
 }
 
-/* Whether a value can stand without quotes, on as many lines as it needs. */
+/* Whether a value can stand without quotes on a line of its own. */
 static bool is_plain(const char *value)
 {
-        size_t word = 0;
-
-        if (*value == '"' || *value == ' ' || *value == ';')
+        if (strchr("\" ;", *value))
                 return false;
         for (const char *p = value; *p; p++) {
                 if ((unsigned char)*p < 0x20 || *p == 0x7f)
                         return false;
-                if (*p != ' ') {
-                        if (++word > WRAP_COLUMNS - WRAP_INDENT)
-                                return false;
-                        /* Any word may become the first of a line that continues. */
-                        if (*p == '=' || (word == 1 && strchr("[;#", *p) && p > value))
-                                return false;
-                        continue;
-                }
-                if (word == 0 || p[1] == '\0')
+                if (*p == ' ' && strchr(";", p[1]))
                         return false;
-                word = 0;
         }
         return true;
 }
 
+/* The same on as many lines as it needs, where any word may become the first of one. */
+static bool is_plain_words(const char *value)
+{
+        for (const char *p = value; *p;) {
+                size_t n = strcspn(p, " ");
+
+                if (n == 0 || n > WRAP_COLUMNS - WRAP_INDENT || memchr(p, '=', n) ||
+                    (p > value && strchr("[;#", *p)))
+                        return false;
+                p += n + (p[n] == ' ');
+        }
+        return is_plain(value);
+}
+
+/* Where a character stands: it may have to be escaped there and not elsewhere. */
+typedef enum Place {
+        PLACE_LINE_FIRST = 1 << 0, /* before all else on a line that continues */
+        PLACE_CONTINUED = 1 << 1,  /* on such a line */
+        PLACE_AFTER_SPACE = 1 << 2,
+} Place;
+
+static bool must_be_hex(unsigned char c, unsigned place)
+{
+        if (c < 0x20 || c == 0x7f)
+                return true;
+        if (c == '=')
+                return place & PLACE_CONTINUED;
+        if (c == ';')
+                return place & (PLACE_LINE_FIRST | PLACE_AFTER_SPACE);
+        return (place & PLACE_LINE_FIRST) && (c == ' ' || c == '#' || c == '[');
+}
+
 /* The bytes of the character at p as they stand within quotes. Returns how many of p it took. */
-static size_t quote_character(const char *p, char ret[static 8])
+static size_t quote_character(const char *p, unsigned place, char ret[static 8])
 {
         unsigned char c = (unsigned char)*p;
         size_t n = 1;
@@ -158,8 +179,7 @@ static size_t quote_character(const char *p, char ret[static 8])
                         (void)snprintf(ret, 8, "\\%c", s[0]);
                         return 1;
                 }
-        /* The last three would mean something else at the beginning of a line, or after a space. */
-        if (c < 0x20 || c == 0x7f || strchr("=;#[", c)) {
+        if (must_be_hex(c, place)) {
                 (void)snprintf(ret, 8, "\\x%02x", c);
                 return 1;
         }
@@ -170,7 +190,7 @@ static size_t quote_character(const char *p, char ret[static 8])
         return n;
 }
 
-/* The columns of the word at p, as quoted. */
+/* The columns of the word at p, as quoted, at most. */
 static size_t word_columns(const char *p)
 {
         size_t n = 0;
@@ -178,7 +198,7 @@ static size_t word_columns(const char *p)
         while (*p && *p != ' ') {
                 char piece[8];
 
-                p += quote_character(p, piece);
+                p += quote_character(p, PLACE_LINE_FIRST | PLACE_CONTINUED, piece);
                 n += strlen(piece);
         }
         return n;
@@ -186,7 +206,7 @@ static size_t word_columns(const char *p)
 
 static void print_quoted(FILE *f, size_t column, const char *value)
 {
-        bool after_word = false;
+        unsigned place = 0;
 
         fputc('"', f);
         column++;
@@ -195,25 +215,26 @@ static void print_quoted(FILE *f, size_t column, const char *value)
                 size_t taken;
 
                 /* A single space between words gives way to the end of a line. */
-                if (*p == ' ' && after_word && p[1] && p[1] != ' ' &&
+                if (*p == ' ' && p > value && p[-1] != ' ' && p[1] && p[1] != ' ' &&
                     column + 1 + word_columns(p + 1) > WRAP_COLUMNS) {
                         fprintf(f, "\n%*s", WRAP_INDENT, "");
                         column = WRAP_INDENT;
-                        after_word = false;
+                        place = PLACE_LINE_FIRST | PLACE_CONTINUED;
                         p++;
                         continue;
                 }
-                taken = quote_character(p, piece);
+                taken = quote_character(p, place, piece);
                 if (column + strlen(piece) > WRAP_COLUMNS + WRAP_INDENT) {
                         fprintf(f, "\\\n%*s", WRAP_INDENT, "");
                         column = WRAP_INDENT;
-                        /* Spaces at the beginning of a line are not kept. */
-                        if (*p == ' ')
-                                strcpy(piece, "\\x20");
+                        place = PLACE_LINE_FIRST | PLACE_CONTINUED;
+                        taken = quote_character(p, place, piece);
                 }
                 fputs(piece, f);
                 column += strlen(piece);
-                after_word = *p != ' ';
+                place &= PLACE_CONTINUED;
+                if (*p == ' ')
+                        place |= PLACE_AFTER_SPACE;
                 p += taken;
         }
         fputc('"', f);
@@ -248,11 +269,11 @@ void quote_print(FILE *f, const char *key, const char *value)
                 return;
         }
         fprintf(f, "%s = ", key);
-        if (!is_plain(value))
-                print_quoted(f, column, value);
-        else if (column + strlen(value) <= LINE_COLUMNS)
+        if (column + strlen(value) <= LINE_COLUMNS && is_plain(value))
                 fputs(value, f);
-        else
+        else if (is_plain_words(value))
                 print_words(f, column, value);
+        else
+                print_quoted(f, column, value);
         fputc('\n', f);
 }

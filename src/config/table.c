@@ -20,7 +20,7 @@
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
 #define MSEC UINT64_C(1000)
-#define DAY (24 * 60 * 60 * 1000 * MSEC)
+#define WEEK (7 * 24 * 60 * 60 * 1000 * MSEC)
 
 /* clang-format off */
 const ConfigOption config_options[] = {
@@ -34,9 +34,9 @@ const ConfigOption config_options[] = {
           "JSON values in one text" },
         { "max-calls", &config_type_count, AGENT, 0, 0, "64", A(max_calls), 1, 65536,
           "calls in flight on one connection" },
-        { "message-timeout", &config_type_time, AGENT, 0, 0, "30s", A(message_timeout), MSEC, 365 * DAY,
+        { "message-timeout", &config_type_time, AGENT, 0, 0, "30s", A(message_timeout), MSEC, 52 * WEEK,
           "the time for a text once begun" },
-        { "shutdown-timeout", &config_type_time, AGENT, 0, 0, "5s", A(shutdown_timeout), 0, 365 * DAY,
+        { "shutdown-timeout", &config_type_time, AGENT, 0, 0, "5s", A(shutdown_timeout), 0, 52 * WEEK,
           "the time that running calls have to end when the agent stops" },
 
         { "address", &config_type_address, LISTEN_ONLY, ALL, 0, "", L(address), 0, 0,
@@ -63,7 +63,7 @@ const ConfigOption config_options[] = {
           "globs of the methods that may not, whatever methods says" },
         { "max-connections", &config_type_count, LISTEN, ALL, 0, "64", L(max_connections), 1, 1048576,
           "connections of this port" },
-        { "idle-timeout", &config_type_time_or_none, LISTEN, ALL, 0, "0", L(idle_timeout), 0, 365 * DAY,
+        { "idle-timeout", &config_type_time_or_none, LISTEN, ALL, 0, "0", L(idle_timeout), 0, 52 * WEEK,
           "how long a connection may be silent; 0: for ever" },
         { NULL },
 };
@@ -142,13 +142,13 @@ static void keep_nearer(const char *written, const char *name, size_t *best_dist
         }
 }
 
-const char *config_key_near(const char *key, ConfigSectionKind kind)
+const char *config_key_near(const char *key, unsigned kinds)
 {
         const char *best = NULL;
         size_t d = SIZE_MAX;
 
         for (const ConfigOption *o = config_options; o->key; o++)
-                if (o->sections & kind)
+                if (o->sections & kinds)
                         keep_nearer(key, o->key, &d, &best);
         return best;
 }

@@ -43,8 +43,8 @@ const ConfigOption *config_option_elsewhere(const char *key, ConfigSectionKind k
 const char *config_section_form(unsigned kinds);
 
 /*
- * For "did you mean": the key of that kind of section, and the section's word, nearest to what was
- * written. NULL where none is near.
+ * For "did you mean": the key of those kinds of sections, and the section's word, nearest to what
+ * was written. NULL where none is near.
  */
-const char *config_key_near(const char *key, ConfigSectionKind kind);
+const char *config_key_near(const char *key, unsigned kinds);
 const char *config_section_near(const char *word);
