@@ -317,6 +317,72 @@ class Vsock(Case):
         self.assertNotIn("fail", [f["status"] for f in found])
 
 
+@only("vsock")
+class Doctor(Case):
+    """The doctor reads the installed configuration: in this guest /run is a tmpfs of its own."""
+
+    FOLDER = "/run/guestwire/conf.d"
+
+    def setUp(self):
+        super().setUp()
+        os.makedirs(self.FOLDER, exist_ok=True)
+        self.addCleanup(shutil.rmtree, "/run/guestwire")
+        self.path = os.path.join(self.FOLDER, "90-doctor.conf")
+        if not os.path.exists("/sys/module/vsock_diag"):
+            subprocess.run(["insmod", os.path.join(os.environ["GUESTWIRE_TEST_MODULES"],
+                                                   "vsock_diag.ko")], check=True)
+
+    def configure(self, text):
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def findings(self, check, code=OK):
+        result = self.run_guestwire("doctor", "--json")
+        self.assertEqual(result.returncode, code, result.stdout)
+        return [f for f in json.loads(result.stdout) if f["check"] == check]
+
+    def test_port_taken_by_another(self):
+        port = self.free_port()
+        self.configure("[port %d]\npeers = host\n" % port)
+        with socket.socket(socket.AF_VSOCK) as sock:
+            sock.bind((socket.VMADDR_CID_ANY, port))
+            self.assertRegex(self.findings("port")[0]["text"], "nobody listens")
+            sock.listen()
+            found = self.findings("port", REFUSED)[0]
+            self.assertEqual(found["status"], "fail")
+            self.assertRegex(found["text"], r"port %d: taken by python.* \(pid %d\)" % (
+                port, os.getpid()))
+        self.assertEqual(self.findings("port")[0]["status"], "warn")
+
+    def test_port_of_the_agent(self):
+        self.start()
+        self.configure("[port %d]\npeers = local\n" % self.main.address[1])
+        found = self.findings("port")[0]
+        self.assertEqual(found["status"], "ok")
+        self.assertIn("guestwired listens (pid %d)" % self.daemon.pid, found["text"])
+        self.assertIn("warn", [f["status"] for f in self.findings("callers")])
+
+    def test_sockets_of_other_kinds(self):
+        path = os.path.join(self.folder, "a.sock")
+        with socket.socket(socket.AF_UNIX) as one, socket.socket() as other:
+            one.bind(path)
+            other.bind(("127.0.0.1", 0))
+            self.configure("[listen a]\naddress = unix:%s\n[listen b]\naddress = "
+                           "tcp:127.0.0.1:%d\n" % (path, other.getsockname()[1]))
+            self.assertEqual([f["status"] for f in self.findings("port")], ["warn", "warn"])
+            one.listen()
+            other.listen()
+            self.assertEqual([f["status"] for f in self.findings("port", REFUSED)],
+                             ["fail", "fail"])
+
+    def test_broken_configuration(self):
+        self.configure("[port 5]\nnonsense = 1\n[nonsense]\n")
+        found = self.findings("config", REFUSED)
+        self.assertEqual([f["status"] for f in found], ["fail", "fail"])
+        self.assertIn(self.path + ":2: ", found[0]["text"])
+        self.assertIn(self.path + ":3: ", found[1]["text"])
+
+
 # --- against others -----------------------------------------------------------------------
 
 
