@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <string.h>
 
 #include "methods/context.h"
 #include "methods/discover.h"
@@ -35,12 +36,19 @@ static void rpc_cancel(Call *call, json_object *params, void *userdata)
         else if (r < 0)
                 call_fail(call, REASON_UNSUPPORTED, 0, "The call with this id cannot be cancelled");
         else
-                call_reply_text(call, "{}", 2);
+                call_reply_text(call, "{}", strlen("{}"));
 }
+
+static const Field info_fields[] = {
+        { "title", FIELD_STRING, 0, "The agent's name, guestwire", NULL },
+        { "version", FIELD_STRING, 0, "The agent's version", NULL },
+        { "description", FIELD_STRING, 0, "What this is, for people", NULL },
+        {},
+};
 
 static const Field discover_fields[] = {
         { "openrpc", FIELD_STRING, 0, "The version of the OpenRPC specification", NULL },
-        { "info", FIELD_OBJECT, 0, "The agent's name and version", NULL },
+        { "info", FIELD_OBJECT, 0, "What is described", info_fields },
         { "methods", FIELD_ARRAY, 0, "The methods that this caller's port allows", NULL },
         {},
 };
