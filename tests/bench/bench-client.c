@@ -34,8 +34,8 @@
 #define TEXT_MAX 192U
 #define LATENCY_SLOTS 512U
 /* Digits of an id: all ids are as long, so that all requests are, and all replies. */
-#define ID_DIGITS 10
-#define ID_FIRST UINT64_C(1000000000)
+#define ID_DIGITS 5
+#define ID_FIRST UINT64_C(10000)
 #define EVENTS_MAX 256
 
 typedef struct Protocol Protocol;
