@@ -49,7 +49,7 @@ void doctor_check_callers(Doctor *d)
                            "guests of this machine can call, as CIDs from 3 up");
 }
 
-static void say_taken(Doctor *d, const ListenSettings *l, const char *address, uint64_t inode)
+static void say_taken(Doctor *d, const char *where, uint64_t inode)
 {
         char name[LISTENERS_NAME_SIZE];
         pid_t pid;
@@ -57,38 +57,43 @@ static void say_taken(Doctor *d, const ListenSettings *l, const char *address, u
         if (listeners_owner(inode, &pid, name) <= 0)
                 doctor_say(d, "port", geteuid() == 0 ? DOCTOR_OK : DOCTOR_WARN,
                            geteuid() == 0 ? NULL : "run this as root to see who it is",
-                           "[%s] %s: somebody listens", l->section, address);
+                           "%s: somebody listens", where);
         else if (strcmp(name, AGENT_NAME) == 0 || pid == 1) /* systemd holds activated sockets */
-                doctor_say(d, "port", DOCTOR_OK, NULL, "[%s] %s: %s listens (pid %d)", l->section,
-                           address, name, (int)pid);
+                doctor_say(d, "port", DOCTOR_OK, NULL, "%s: %s listens (pid %d)", where, name,
+                           (int)pid);
         else
                 doctor_say(d, "port", DOCTOR_FAIL,
                            "stop that program, or give guestwired another port",
-                           "[%s] %s: taken by %s (pid %d)", l->section, address, name, (int)pid);
+                           "%s: taken by %s (pid %d)", where, name, (int)pid);
 }
 
-static void check_listener(Doctor *d, const ListenSettings *l)
+/* section: the one that wants the address, or NULL where no agent is configured. */
+static void check_listener(Doctor *d, const char *section, const Address *a)
 {
-        _cleanup_free_ char *address = NULL;
+        _cleanup_free_ char *address = NULL, *where = NULL;
         uint64_t inode;
         int r;
 
-        if (l->address.kind == ADDRESS_VSOCK)
-                address = text_format("vsock port %" PRIu32, l->address.port);
+        if (a->kind == ADDRESS_VSOCK)
+                address = text_format("vsock port %" PRIu32, a->port);
         else
-                address = address_to_text(&l->address);
-        r = listeners_find(&l->address, &inode);
+                address = address_to_text(a);
+        where = section ? text_format("[%s] %s", section, address ?: "?") : TAKE_PTR(address);
+        if (!where)
+                return;
+
+        r = listeners_find(a, &inode);
         if (r > 0)
-                say_taken(d, l, address ?: "?", inode);
-        else if (r == 0)
+                say_taken(d, where, inode);
+        else if (r == 0 && section)
                 doctor_say(d, "port", DOCTOR_WARN, "systemctl start guestwired",
-                           "[%s] %s: free, nobody listens", l->section, address ?: "?");
+                           "%s: free, nobody listens", where);
+        else if (r == 0)
+                doctor_say(d, "port", DOCTOR_OK, NULL, "%s: free, an agent could have it", where);
         else
                 doctor_say(d, "port", DOCTOR_WARN,
-                           l->address.kind == ADDRESS_VSOCK ? "modprobe vsock_diag"
-                                                            : "mount proc on /proc",
-                           "[%s] %s: who listens cannot be seen (%s)", l->section, address ?: "?",
-                           text_errno_name(-r));
+                           a->kind == ADDRESS_VSOCK ? "modprobe vsock_diag" : "mount proc on /proc",
+                           "%s: who listens cannot be seen (%s)", where, text_errno_name(-r));
 }
 
 void doctor_check_ports(Doctor *d)
@@ -108,8 +113,11 @@ void doctor_check_ports(Doctor *d)
                 return;
         }
         if (config->n_listens == 0) {
+                const Address standard = { .kind = ADDRESS_VSOCK, .port = ADDRESS_PORT_DEFAULT };
+
                 doctor_say(d, "config", DOCTOR_OK, NULL,
                            "no ports are configured: no agent is to run on this machine");
+                check_listener(d, NULL, &standard);
                 return;
         }
         doctor_say(d, "config", DOCTOR_OK, NULL, "sound, with %zu port%s", config->n_listens,
@@ -121,6 +129,6 @@ void doctor_check_ports(Doctor *d)
                                    "trust-unsafe = no, unless every caller may do everything",
                                    "[%s] has trust-unsafe: whoever gets in may be privileged",
                                    config->listens[i]->section);
-                check_listener(d, config->listens[i]);
+                check_listener(d, config->listens[i]->section, &config->listens[i]->address);
         }
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <getopt.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,10 +188,7 @@ int main(int argc, char **argv)
         };
         int r, error;
 
-        /* For the width of characters and messages of the C library; never for numbers: they are
-         * read by scripts. */
-        setlocale(LC_CTYPE, "");
-
+        /* What the shells' completion scripts call; no option of anybody else's. */
         if (argc >= 2 && strcmp(argv[1], "--complete") == 0) {
                 complete_print(argv + 2, (size_t)argc - 2);
                 r = EXIT_OK;

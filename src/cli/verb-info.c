@@ -148,7 +148,7 @@ static char *show_list(json_object *array)
                 free(line);
                 line = longer;
         }
-        return TAKE_PTR(line);
+        return line && line[0] ? TAKE_PTR(line) : strdup("-");
 }
 
 static bool is_list_of_objects(json_object *value)

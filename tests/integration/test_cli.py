@@ -155,9 +155,9 @@ class Agent(Case):
                 self.assertIn("1 sent, 1 answered, 0% lost", output)
 
     def test_ping_ends_with_the_time(self):
-        output = self.run_ok("ping", "--timeout=100ms", "-i", "1h", self.cli)
+        output = self.run_ok("ping", "--timeout=1s", "-i", "1h", self.cli)
         self.assertIn("1 sent, 1 answered", output)
-        result = self.run_guestwire("ping", "--timeout=100ms", "-c2", "-i", "1h", self.cli)
+        result = self.run_guestwire("ping", "--timeout=1s", "-c2", "-i", "1h", self.cli)
         self.assertEqual(result.returncode, TIMEOUT)
 
     def test_ping_tells_when_the_agent_stops(self):
@@ -253,9 +253,9 @@ class Agent(Case):
         self.run_bad(CONNECTION, "no connection to %s: .*guestwired" % re.escape(self.cli),
                      "ping", "-c1", self.cli)
         result = self.run_bad(TIMEOUT, "did not answer in time; at last: no connection",
-                              "ping", "--wait=100ms", "-c1", self.cli)
+                              "ping", "--wait=1s", "-c1", self.cli)
         self.assertEqual(result.stdout, "")
-        self.run_bad(TIMEOUT, "did not answer in time", "info", "--wait", "--timeout=100ms",
+        self.run_bad(TIMEOUT, "did not answer in time", "info", "--wait", "--timeout=1s",
                      self.cli)
 
 
@@ -375,6 +375,13 @@ class Doctor(Case):
             self.assertEqual([f["status"] for f in self.findings("port", REFUSED)],
                              ["fail", "fail"])
 
+    def test_no_configuration(self):
+        self.assertEqual([f["status"] for f in self.findings("port")], ["ok"])
+        with socket.socket(socket.AF_VSOCK) as sock:
+            sock.bind((socket.VMADDR_CID_ANY, 1000))
+            sock.listen()
+            self.assertIn("taken by", self.findings("port", REFUSED)[0]["text"])
+
     def test_broken_configuration(self):
         self.configure("[port 5]\nnonsense = 1\n[nonsense]\n")
         found = self.findings("config", REFUSED)
@@ -472,7 +479,6 @@ class Strangers(Case):
         self.run_bad(TIMEOUT, "at last: .* before any answer", "ping", "--wait=1s", stranger.cli)
         # 20 + 40 + ... + 640 ms are more than a second; a slow machine makes fewer.
         self.assertLessEqual(stranger.calls, 8)
-        self.assertGreaterEqual(stranger.calls, 2)
 
     def test_wait_does_not_help_everywhere(self):
         self.run_bad(USAGE, ".", "ping", "--wait", "nonsense:5")
@@ -539,13 +545,11 @@ class Strangers(Case):
                          json.loads(text)["result"])
 
     def test_values_come_through(self):
+        stranger = Stranger(self, None)
         for value in (None, True, 0, -1, 1.5, "", "a/b", [], {}, 2**63 - 1, -2**63, 2**64 - 1):
             with self.subTest(value=value):
-                stranger = Stranger(self, result_of(value))
+                stranger.talk = result_of(value)
                 self.assertEqual(json.loads(self.run_ok("call", stranger.cli, "m")), value)
-                stranger.close()
-                os.unlink(stranger.path)
-                self._cleanups = [c for c in self._cleanups if c[0] != stranger.close]
 
     def test_guest_does_not_command_the_terminal(self):
         evil = "\x1b]0;owned\x07\x9b31m\u202e\x7f\r\u2028"
@@ -722,7 +726,8 @@ class CommandLine(Case):
             self.assertIn(line["status"], ("ok", "warn", "fail"))
             self.assertTrue(line["text"])
             self.assertTrue(line["todo"] or line["status"] == "ok", line)
-        self.assertLessEqual({"kernel", "transport", "device", "cid", "callers", "config"},
+        self.assertLessEqual({"kernel", "transport", "device", "cid", "callers", "config",
+                              "port"},
                              {line["check"] for line in found})
         failed = any(line["status"] == "fail" for line in found)
         self.assertEqual(result.returncode, REFUSED if failed else OK)
