@@ -276,12 +276,13 @@ static void client_on_dialled(Dial *d, int fd, const char *problem, void *userda
 {
         Client *c = userdata;
 
-        c->dial = dial_free(c->dial);
         if (fd < 0) {
                 c->error = fd;
-                c->problem = problem ? strdup(problem) : NULL;
-                return;
+                c->problem = problem ? strdup(problem) : NULL; /* the dial's: copied first */
         }
+        c->dial = dial_free(c->dial);
+        if (fd < 0)
+                return;
         c->fd = fd;
         c->error = sd_event_add_io(c->event, &c->io, fd, EPOLLIN, client_on_io, c);
 }

@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 #include "cli/verb.h"
-#include "io/address.h"
 
 /* What the shells' completion asks for. A guest is never asked: a key press makes no call. */
 

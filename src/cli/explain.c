@@ -34,6 +34,10 @@ char *explain_end(const Address *target, int error, uint64_t n_answers)
                                    to ?: "?");
         case EMSGSIZE:
                 return text_format("the answer of %s is larger than guestwire takes", to ?: "?");
+        case ETIMEDOUT:
+                return text_format("%s took the call but did not answer in time. --timeout TIME "
+                                   "gives it longer",
+                                   to ?: "?");
         case ECONNRESET:
         case EPIPE:
         case ENOTCONN:

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -43,7 +44,7 @@ static ScanResult scan_as_member(const char *text, size_t n, size_t max, ScanEnv
         static const ScanKeys keys = { .names = { "v" }, .params = 0 };
         static const char before[] = "{\"v\":", after[] = "}";
         const ScanLimits limits = { .bytes = max + sizeof(before) + sizeof(after),
-                                    .values = SIZE_MAX,
+                                    .values = UINT32_MAX,
                                     .depth = SCAN_DEPTH_MAX };
         ScanResult result;
         size_t used;

@@ -42,7 +42,7 @@ static int open_waiting(Client *c, const Settings *s, uint64_t start)
         client_set_deadline(c, s->timeout_given ? client_later(start, s->timeout) : TEXT_INFINITY);
         r = client_wait(c, client_later(start, s->wait_time), on_attempt_failed, &w);
         if (r == -ETIMEDOUT) {
-                if (w.text && w.error != -ETIMEDOUT)
+                if (w.text)
                         output_error("the guest did not answer in time; at last: %s", w.text);
                 else
                         output_error("the guest did not answer in time");
@@ -91,18 +91,12 @@ int target_open(const char *text, const Settings *s, Client **ret)
 
 int target_failed(const Client *c, int error)
 {
-        _cleanup_free_ char *to = address_to_text(client_target(c)), *text = NULL;
+        _cleanup_free_ char *text = NULL;
         bool connected = client_is_connected(c);
 
         if (error == -ENOMEM) {
                 output_error("out of memory");
                 return EXIT_REFUSED;
-        }
-        if (error == -ETIMEDOUT && connected) {
-                output_error("%s took the call but did not answer in time. --timeout TIME gives it "
-                             "longer",
-                             to ?: "the guest");
-                return EXIT_TIMEOUT;
         }
         text = connected ? explain_end(client_target(c), error, client_answers(c))
                          : explain_dial(client_target(c), error, client_problem(c));
