@@ -426,6 +426,60 @@ static void test_same_as_inih_alone(void **state)
         assert_string_equal(ours, theirs);
 }
 
+/*
+ * Debian's inih has its build flags as variables, so that other distros' builds can be tried
+ * here: each reads the same, or refuses the line that it would read otherwise.
+ */
+#pragma weak ini_allow_bom
+#pragma weak ini_allow_inline_comments
+#pragma weak ini_allow_multiline
+#pragma weak ini_allow_no_value
+#pragma weak ini_inline_comment_prefixes
+#pragma weak ini_max_line
+#pragma weak ini_start_comment_prefixes
+#pragma weak ini_stop_on_first_error
+
+static void test_other_builds_of_inih(void **state)
+{
+        static const char text[] = "\xef\xbb\xbf; c\n[a] ; c\nk = v ; c\nl = 1;\n# c\n[b]\n";
+        static const char meaning[] = "2 [a]\n3 k=v\n4 l=1;\n6 [b]\n";
+        static bool *const flags[] = { &ini_allow_bom, &ini_allow_inline_comments,
+                                       &ini_allow_multiline, &ini_allow_no_value,
+                                       &ini_stop_on_first_error };
+        static char none[] = "", hash[] = "#";
+        _cleanup_free_ char *long_line = padded("[a]\nk=", 4 + 150, 'x', "\n");
+        char *prefixes;
+        int max_line;
+
+        if (!&ini_allow_multiline)
+                skip();
+        for (size_t i = 0; i < ELEMENTSOF(flags); i++) {
+                *flags[i] = !*flags[i];
+                expect_record(text, meaning);
+                *flags[i] = !*flags[i];
+        }
+        prefixes = ini_start_comment_prefixes;
+        ini_start_comment_prefixes = none;
+        expect_record(text, meaning);
+        ini_start_comment_prefixes = prefixes;
+
+        /* "a # b" would lose its second half. */
+        prefixes = ini_inline_comment_prefixes;
+        ini_inline_comment_prefixes = hash;
+        expect_record(text, meaning);
+        expect_refusal("[a]\nk = a # b\n", 2, "this system's inih library");
+        ini_inline_comment_prefixes = prefixes;
+
+        ini_allow_multiline = false;
+        expect_refusal("[a]\nk = v\n  w\n[b]\n", 3, "this system's inih library");
+        ini_allow_multiline = true;
+
+        max_line = ini_max_line;
+        ini_max_line = 100;
+        expect_refusal(long_line, 2, "this system's inih library");
+        ini_max_line = max_line;
+}
+
 /* Cut anywhere, a file is read to its end, without a line that is not there. */
 static void test_cut_at_every_byte(void **state)
 {
@@ -535,6 +589,7 @@ int main(void)
                 cmocka_unit_test(test_every_error_is_told),
                 cmocka_unit_test(test_continuation_of_a_refused_line),
                 cmocka_unit_test(test_same_as_inih_alone),
+                cmocka_unit_test(test_other_builds_of_inih),
                 cmocka_unit_test(test_cut_at_every_byte),
                 cmocka_unit_test(test_print_reads_back),
         };
