@@ -22,14 +22,17 @@
 /* What a child ends with where it could not be made what it should be. */
 #define CHILD_CANNOT 77
 
-/* A test that cannot run here: a failure where MUST_RUN says that everything must. */
-#define cannot_run(why)                                    \
-        do {                                               \
-                const char *_must = getenv("MUST_RUN");    \
-                if (_must && *_must && *_must != '0')      \
-                        fail_msg("cannot run: %s", (why)); \
-                print_message("# SKIP: %s\n", (why));      \
-                skip();                                    \
+/*
+ * Ends a test that cannot run here: a failure where MUST_RUN says that everything must. Not
+ * cmocka's skip(), which up to 1.1.5 is "not ok # SKIP" in TAP and so a failure everywhere.
+ */
+#define cannot_run(why)                                            \
+        do {                                                       \
+                const char *_must = getenv("MUST_RUN");            \
+                if (_must && *_must && *_must != '0')              \
+                        fail_msg("cannot run: %s", (why));         \
+                print_message("# SKIP %s: %s\n", __func__, (why)); \
+                return;                                            \
         } while (0)
 
 /* Runs f in a child and returns its exit status; 128 for one that was killed. */
