@@ -65,9 +65,10 @@ sd_event *client_event(Client *c);
 const Address *client_target(const Client *c);
 /* How many replies to calls came, over all connections of this client. */
 uint64_t client_answers(const Client *c);
-/* Whether the last failure was one of connecting, and in the dial's words what it was (may be
- * NULL). Valid until the next function that connects. */
+/* Whether a connection was made; also after its end, until the next attempt: what failed then
+ * is not connecting. */
 bool client_is_connected(const Client *c);
+/* Why connecting failed, in the dial's words, or NULL. Valid until the next attempt. */
 const char *client_problem(const Client *c);
 
 /* CLOCK_MONOTONIC, microseconds. */

@@ -120,8 +120,10 @@ static int ping_once(Ping *p, uint64_t deadline, const char *to)
         if (r == -ETIMEDOUT) {
                 if (p->settings->timeout_given)
                         p->stopped = true;
-                if (!p->settings->json)
+                if (!p->settings->json) {
                         printf("no answer from %s: seq=%" PRIu64 "\n", to, p->sent);
+                        fflush(stdout);
+                }
                 return EXIT_OK;
         }
         if (r < 0)
