@@ -21,7 +21,7 @@ typedef enum DialFlags {
 /*
  * The end of a dial, called once, never from within dial_start(). fd >= 0: connected,
  * non-blocking, the callee's to close. fd < 0: -errno (-ETIMEDOUT, -ECONNREFUSED,
- * -ECONNRESET where a mux ended the handshake: nobody listens there, -EPROTO where its
+ * -ECONNRESET where a mux ended the handshake or virtio reset it: nobody listens, -EPROTO where its
  * answer made no sense, -EHOSTUNREACH for a name that does not resolve), and `problem` a
  * sentence that says so, valid during the call. The dial is freed by its owner (dial_free),
  * also from within this call.
