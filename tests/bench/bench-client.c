@@ -5,7 +5,8 @@
  * shares its CPU with the server: requests are laid out beforehand, and replies are compared,
  * every byte of every one, with what the first reply showed them to look like.
  *
- *     bench-client latency    --count=N      a request, its reply, N times: p50, p99
+ *     bench-client latency    --count=N      a request, its reply, N times: p50, p99;
+ *                                            --pause=USEC between them
  *     bench-client throughput --seconds=S    C connections with D requests under way on each
  *     bench-client hold                      C connections, one ping on each, then silence
  *                                            until standard input ends
@@ -78,6 +79,7 @@ struct Options {
         size_t count;
         size_t connections;
         size_t depth;
+        size_t pause; /* microseconds */
         double seconds;
 };
 
@@ -232,8 +234,11 @@ static void measure_latency(const Options *o)
         lay_out_requests(o->protocol, LATENCY_SLOTS);
         learn_replies(o, fd);
         /* The first one has been sent and counts: a run is of exactly `count` pings. */
-        for (size_t i = 1; i < o->count; i++)
+        for (size_t i = 1; i < o->count; i++) {
+                if (o->pause > 0)
+                        (void)usleep((useconds_t)o->pause);
                 samples[i] = round_trip(fd, i % LATENCY_SLOTS);
+        }
         qsort(samples + 1, o->count - 1, sizeof(uint64_t), compare_samples);
         (void)printf("{\"count\": %zu, \"request_bytes\": %zu, \"reply_bytes\": %zu, "
                      "\"min_ns\": %" PRIu64 ", \"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 "}\n",
@@ -372,7 +377,8 @@ static void usage(void)
 {
         (void)fprintf(stderr,
                       "usage: bench-client latency|throughput|hold [--protocol=jsonrpc|echo|qga]\n"
-                      "       [--count=N] [--seconds=S] [--connections=C] [--depth=D] PATH\n");
+                      "       [--count=N] [--pause=USEC] [--seconds=S] [--connections=C] "
+                      "[--depth=D]\n       PATH\n");
         exit(2);
 }
 
@@ -394,6 +400,7 @@ static void parse_options(int argc, char **argv, Options *o)
                 { "seconds", required_argument, NULL, 's' },
                 { "connections", required_argument, NULL, 'c' },
                 { "depth", required_argument, NULL, 'd' },
+                { "pause", required_argument, NULL, 'w' },
                 { NULL, 0, NULL, 0 },
         };
         int c;
@@ -407,6 +414,8 @@ static void parse_options(int argc, char **argv, Options *o)
                         o->connections = parse_number(optarg, 100000);
                 } else if (c == 'd') {
                         o->depth = parse_number(optarg, DEPTH_MAX);
+                } else if (c == 'w') {
+                        o->pause = parse_number(optarg, 999999);
                 } else if (c == 'p') {
                         o->protocol = NULL;
                         for (size_t i = 0; i < ELEMENTSOF(protocols); i++)

@@ -12,15 +12,18 @@ import tempfile
 from servers import BenchError
 
 FEW, MANY = 1000, 3000
+# Between two pings, so that the server has gone to sleep: what it does on its way there and back
+# is part of what a ping costs. Under valgrind a ping takes about 200.
+PAUSE = "--pause=1000"
 
 
-def run(server, pings, client):
+def run(server, pings, client, *options):
     """What each function executed itself, by (function, object), in one run."""
     with tempfile.TemporaryDirectory(prefix="guestwire-bench-") as folder:
         out = os.path.join(folder, "callgrind.out")
         wrapper = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
         with server(wrapper) as s:
-            client("latency", s, f"--count={pings}")
+            client("latency", s, f"--count={pings}", *options)
         if not glob.glob(out):
             raise BenchError("callgrind left no profile")
         text = subprocess.run(["callgrind_annotate", "--threshold=100", "--auto=no",
@@ -41,10 +44,10 @@ def run(server, pings, client):
     return int(total[1].replace(",", "")), costs
 
 
-def instructions(server, client):
+def instructions(server, client, *options):
     """(instructions per ping, [(instructions, function, object), ...] of the dearest ones)."""
-    few, few_costs = run(server, FEW, client)
-    many, many_costs = run(server, MANY, client)
+    few, few_costs = run(server, FEW, client, *options)
+    many, many_costs = run(server, MANY, client, *options)
     pings = MANY - FEW
     rows = [((many_costs[key] - few_costs[key]) / pings, *key) for key in many_costs]
     return (many - few) / pings, sorted((r for r in rows if r[0] >= 0.5), reverse=True)
