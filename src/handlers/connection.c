@@ -12,8 +12,10 @@ static bool connection_judge(const Connection *c)
 {
         if (c->settings->trust & TRUST_PEERS)
                 return true;
-        return (c->settings->trust & TRUST_PRIVILEGED) &&
-               peer_is_root(&c->peer, &c->settings->peers, vsock_transports());
+        if (!(c->settings->trust & TRUST_PRIVILEGED))
+                return false;
+        return peer_is_root(&c->peer, &c->settings->peers,
+                            c->peer.kind == PEER_VSOCK ? vsock_transports() : 0);
 }
 
 int connection_new(const ConnectionContext *context, int fd, const Peer *peer, Config *config,

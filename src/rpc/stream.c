@@ -1,82 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-#include "rpc/stream.h"
-
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "base/buffer.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "rpc/stream-internal.h"
 
 /* Bytes taken from the socket at once. One scratch buffer serves all streams: there is one
  * thread, and what a turn leaves unused moves to the stream's own memory. */
 #define RECEIVE_MAX (64U * 1024U)
-/* Texts (or units of work) in one turn, so that one busy peer leaves the loop to the others. */
-#define TURN_BUDGET 64U
+/* Receives in one turn, so that one busy peer leaves the loop to the others. */
+#define TURN_RECEIVES 16U
 /* How often a peer that has ended its input while calls are running is asked if it is there. */
 #define PROBE_USEC (1000U * 1000U)
 #define TIMER_ACCURACY_USEC (20U * 1000U)
 
-struct Stream {
-        sd_event *event;
-        sd_event_source *io;
-        sd_event_source *again; /* another turn without an event of the socket */
-        sd_event_source *timer;
-        const StreamOwner *owner;
-        void *userdata;
-        Stats *stats;
-
-        int fd;
-        uint32_t interest; /* what `io` waits for */
-
-        Scan scan;
-        Buffer in; /* begins with the text that the scan is in, if any */
-        Buffer out;
-
-        uint64_t message_timeout;
-        uint64_t idle_timeout;
-        uint64_t text_begun; /* 0: no text is begun */
-        uint64_t last_active;
-        uint64_t finish_by; /* 0: not finishing with a deadline */
-        uint64_t probe_at;  /* 0: no probe is due */
-        uint64_t timer_at;  /* what the timer is armed for; UINT64_MAX: not */
-
-        int error; /* of the socket: the peer is gone */
-        bool gone : 1;
-        bool hung_up : 1; /* HUP was seen: after the input that is left, gone */
-        bool input_ended : 1;
-        bool cut_told : 1;
-        bool skipping : 1;  /* after a syntax error, to the next newline */
-        bool finishing : 1; /* no more texts are taken */
-        bool output_shut : 1;
-        bool congested : 1;
-        bool stalled : 1;    /* congestion kept something from being taken */
-        bool unfinished : 1; /* the turn's budget was used up before the input was */
-        bool in_turn : 1;
-};
-
 static char scratch[RECEIVE_MAX];
-
-static uint64_t stream_now(const Stream *s)
-{
-        uint64_t now = 0;
-
-        (void)sd_event_now(s->event, CLOCK_MONOTONIC, &now);
-        return now;
-}
-
-static bool stream_is_congested(Stream *s)
-{
-        if (s->out.size >= STREAM_OUTPUT_HIGH)
-                s->congested = true;
-        else if (s->out.size <= STREAM_OUTPUT_LOW)
-                s->congested = false;
-        return s->congested;
-}
 
 static void stream_set_gone(Stream *s, int error)
 {
@@ -86,127 +28,6 @@ static void stream_set_gone(Stream *s, int error)
         }
 }
 
-/* The owner hears of a fault, and what it replies goes out before the connection is closed. */
-static void stream_fault(Stream *s, StreamFault fault, ScanResult result)
-{
-        s->text_begun = 0;
-        s->owner->fault(s, fault, result, s->userdata);
-        scan_reset(&s->scan);
-        if (fault == STREAM_FAULT_SYNTAX) {
-                s->skipping = true;
-        } else if (fault != STREAM_FAULT_CUT) {
-                stream_finish(s);
-                s->finish_by = stream_now(s) + STREAM_DRAIN_USEC;
-        }
-}
-
-/*
- * Cuts one text from the n bytes at data, which begin where the last one ended (or with the
- * part of this text that the scan has seen). Returns how many of them are done with; what a
- * text begun leaves stays for the next time. *ret_more: whether it is worth trying again.
- */
-static size_t stream_cut(Stream *s, const char *data, size_t n, bool *ret_more)
-{
-        size_t seen = scan_begun(&s->scan) ? scan_length(&s->scan) : 0, used = 0, leading;
-        ScanResult r;
-
-        r = scan_feed(&s->scan, data + seen, n - seen, &used);
-        used += seen;
-
-        switch (r) {
-        case SCAN_MORE:
-                *ret_more = false;
-                if (!scan_begun(&s->scan))
-                        return n;
-                if (s->text_begun == 0)
-                        s->text_begun = stream_now(s);
-                return n - scan_length(&s->scan);
-        case SCAN_DONE:
-                leading = used - scan_length(&s->scan);
-                s->text_begun = 0;
-                s->owner->text(s, data + leading, &s->scan, s->userdata);
-                scan_reset(&s->scan);
-                break;
-        case SCAN_BAD_SYNTAX:
-        case SCAN_BAD_UTF8:
-                stream_fault(s, STREAM_FAULT_SYNTAX, r);
-                break;
-        case SCAN_NO_MEMORY:
-                stream_fault(s, STREAM_FAULT_MEMORY, r);
-                break;
-        case SCAN_TOO_LONG:
-        case SCAN_TOO_MANY_VALUES:
-        case SCAN_TOO_DEEP:
-                stream_fault(s, STREAM_FAULT_LIMIT, r);
-                break;
-        }
-        *ret_more = true;
-        return used;
-}
-
-/* Takes what can be taken of the n bytes at data and returns how many are done with. */
-static size_t stream_take(Stream *s, const char *data, size_t n)
-{
-        size_t done = 0;
-        bool more = true;
-
-        for (unsigned budget = TURN_BUDGET;; budget--) {
-                if (stream_is_congested(s)) {
-                        s->stalled = true;
-                        return s->finishing ? n : done;
-                }
-                if (budget == 0) {
-                        s->unfinished = true;
-                        return done;
-                }
-                if (s->owner->work(s, s->userdata))
-                        continue;
-                if (s->finishing)
-                        return n;
-                if (!more || done == n)
-                        return done;
-                if (s->skipping) {
-                        const char *newline = memchr(data + done, '\n', n - done);
-
-                        if (!newline)
-                                return n;
-                        done = (size_t)(newline - data) + 1;
-                        s->skipping = false;
-                        continue;
-                }
-                done += stream_cut(s, data + done, n - done, &more);
-        }
-}
-
-/* After the input has ended and all of it was taken: the text that it may have cut short. */
-static void stream_take_end(Stream *s)
-{
-        ScanResult r;
-
-        if (s->cut_told || s->finishing)
-                return;
-        s->cut_told = true;
-
-        r = scan_finish(&s->scan);
-        if (r == SCAN_DONE) {
-                s->text_begun = 0;
-                s->owner->text(s, s->in.size > 0 ? buffer_peek(&s->in) : "", &s->scan, s->userdata);
-                scan_reset(&s->scan);
-        } else if (r != SCAN_MORE) {
-                stream_fault(s, STREAM_FAULT_CUT, r);
-        }
-        buffer_done(&s->in);
-}
-
-/* What an earlier turn left over. */
-static void stream_take_left(Stream *s)
-{
-        size_t done;
-
-        done = stream_take(s, s->in.size > 0 ? buffer_peek(&s->in) : "", s->in.size);
-        buffer_consume(&s->in, done);
-}
-
 /* Returns whether bytes came. */
 static bool stream_receive(Stream *s, char *to, size_t size, size_t *ret_n)
 {
@@ -214,7 +35,9 @@ static bool stream_receive(Stream *s, char *to, size_t size, size_t *ret_n)
 
         n = recv(s->fd, to, size, MSG_DONTWAIT);
         if (n < 0) {
-                if (errno != EAGAIN && errno != EINTR)
+                if (errno == EAGAIN)
+                        s->readable = false;
+                else if (errno != EINTR)
                         stream_set_gone(s, -errno);
                 return false;
         }
@@ -347,15 +170,15 @@ static void stream_arm_timer(Stream *s)
                 s->timer_at = next;
 }
 
+/*
+ * Edge-triggered: sd-event asks epoll anew after each source that it has dispatched, and level
+ * by level each answer would name all sockets that are ready: with N busy peers, N for each text.
+ */
 static void stream_wait(Stream *s)
 {
-        uint32_t interest = 0;
+        uint32_t interest = EPOLLIN | EPOLLET | (s->out.size > 0 ? EPOLLOUT : 0);
         int r;
 
-        if (!s->input_ended && !s->unfinished && (s->finishing || !stream_is_congested(s)))
-                interest |= EPOLLIN;
-        if (s->out.size > 0)
-                interest |= EPOLLOUT;
         if (interest != s->interest) {
                 r = sd_event_source_set_io_events(s->io, interest);
                 if (r < 0) {
@@ -396,18 +219,37 @@ static void stream_settle(Stream *s)
                 stream_end(s);
 }
 
-static void stream_take_rest(Stream *s)
+/*
+ * Takes what earlier turns left over, then what the socket has. The edge is used up only by
+ * EAGAIN: a short read proves nothing, since hv_sock gives one packet at a time.
+ */
+static void stream_turn(Stream *s)
 {
-        s->unfinished = false;
-        stream_take_left(s);
-        if (s->input_ended && !s->unfinished && !s->stalled)
-                stream_take_end(s);
+        if (s->unfinished) {
+                s->unfinished = false;
+                stream_take_left(s);
+        }
+        for (unsigned i = 0; s->readable && !s->input_ended && !s->gone; i++) {
+                if (s->unfinished || s->stalled)
+                        return;
+                if (i == TURN_RECEIVES) {
+                        s->unfinished = true;
+                        return;
+                }
+                stream_on_input(s);
+                /* The replies are on their way while we ask for more. */
+                stream_flush(s);
+        }
+        if (!s->input_ended || s->unfinished || s->stalled || s->gone)
+                return;
+        if (s->owner->busy(s, s->userdata))
+                stream_probe(s);
+        stream_take_end(s);
 }
 
 static int stream_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
         Stream *s = userdata;
-        bool had_ended = s->input_ended;
 
         s->in_turn = true;
         if (revents & EPOLLERR) {
@@ -419,21 +261,16 @@ static int stream_on_io(sd_event_source *source, int fd, uint32_t revents, void 
         }
         if (revents & EPOLLHUP) {
                 s->hung_up = true;
-                /* Nobody will read what waits, and it is reported until it is gone. */
-                if (s->congested || (had_ended && !s->unfinished))
+                /* Nobody will read what waits. */
+                if (stream_is_congested(s))
                         stream_set_gone(s, 0);
         }
         if (!s->gone && (revents & EPOLLOUT))
                 stream_flush(s);
-        if (!s->gone && !s->input_ended && (revents & (EPOLLIN | EPOLLHUP))) {
-                stream_on_input(s);
-                if (s->input_ended && !s->gone) {
-                        if (s->owner->busy(s, s->userdata))
-                                stream_probe(s);
-                        if (!s->gone)
-                                stream_take_rest(s);
-                }
-        }
+        if (revents & (EPOLLIN | EPOLLHUP))
+                s->readable = true;
+        if (!s->gone)
+                stream_turn(s);
         stream_settle(s);
         return 0;
 }
@@ -444,7 +281,7 @@ static int stream_on_again(sd_event_source *source, void *userdata)
 
         s->in_turn = true;
         if (!s->gone)
-                stream_take_rest(s);
+                stream_turn(s);
         stream_settle(s);
         return 0;
 }
@@ -531,9 +368,11 @@ void stream_break(Stream *s, int error)
 
 void stream_set_settings(Stream *s, const StreamSettings *settings)
 {
-        s->scan.limits = settings->limits;
+        s->limits = settings->limits;
         s->message_timeout = settings->message_timeout;
         s->idle_timeout = settings->idle_timeout;
+        if (!scan_begun(&s->scan))
+                stream_next_text(s);
         stream_wake(s);
 }
 
@@ -562,8 +401,9 @@ int stream_new(sd_event *event, int fd, const ScanKeys *keys, const StreamSettin
         s->userdata = userdata;
         s->stats = stats;
         s->timer_at = UINT64_MAX;
-        s->interest = EPOLLIN;
-        scan_init(&s->scan, keys, &settings->limits);
+        s->interest = EPOLLIN | EPOLLET;
+        s->limits = settings->limits;
+        scan_init(&s->scan, keys, &s->limits);
         s->message_timeout = settings->message_timeout;
         s->idle_timeout = settings->idle_timeout;
         s->last_active = stream_now(s);

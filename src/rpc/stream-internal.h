@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "base/buffer.h"
+#include "rpc/stream.h"
+
+/* What stream.c (the socket) and stream-input.c (the texts) share, and nobody else. */
+struct Stream {
+        sd_event *event;
+        sd_event_source *io;
+        sd_event_source *again; /* another turn without an event of the socket */
+        sd_event_source *timer;
+        const StreamOwner *owner;
+        void *userdata;
+        Stats *stats;
+
+        int fd;
+        uint32_t interest; /* what `io` waits for */
+
+        ScanLimits limits; /* of the next text: a change waits for the end of the one begun */
+        Scan scan;
+        Buffer in; /* begins with the text that the scan is in, if any */
+        Buffer out;
+
+        uint64_t message_timeout;
+        uint64_t idle_timeout;
+        uint64_t text_begun; /* 0: no text is begun */
+        uint64_t last_active;
+        uint64_t finish_by; /* 0: not finishing with a deadline */
+        uint64_t probe_at;  /* 0: no probe is due */
+        uint64_t timer_at;  /* what the timer is armed for; UINT64_MAX: not */
+
+        int error; /* of the socket: the peer is gone */
+        bool gone : 1;
+        bool hung_up : 1;  /* HUP was seen: after the input that is left, gone */
+        bool readable : 1; /* an edge of EPOLLIN was seen, and no EAGAIN since */
+        bool input_ended : 1;
+        bool cut_told : 1;
+        bool skipping : 1;  /* after a syntax error, to the next newline */
+        bool finishing : 1; /* no more texts are taken */
+        bool output_shut : 1;
+        bool congested : 1;
+        bool stalled : 1;    /* congestion kept something from being taken */
+        bool unfinished : 1; /* the turn's budget was used up before the input was */
+        bool in_turn : 1;
+};
+
+static inline uint64_t stream_now(const Stream *s)
+{
+        uint64_t now = 0;
+
+        (void)sd_event_now(s->event, CLOCK_MONOTONIC, &now);
+        return now;
+}
+
+/* Makes the scan ready for the next text. */
+void stream_next_text(Stream *s);
+
+/* Whether output waits for a peer that does not read. */
+bool stream_is_congested(Stream *s);
+
+/* The owner hears of a fault, and what it replies goes out before the connection is closed. */
+void stream_fault(Stream *s, StreamFault fault, ScanResult result);
+
+/* Takes what can be taken of the n bytes at data and returns how many are done with. */
+size_t stream_take(Stream *s, const char *data, size_t n);
+
+/* What an earlier turn left over. */
+void stream_take_left(Stream *s);
+
+/* After the input has ended and all of it was taken: the text that it may have cut short. */
+void stream_take_end(Stream *s);
