@@ -140,7 +140,9 @@ class Client:
 
     def reset(self):
         """Closes at once, what is unread or unsent thrown away."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if self.sock.family != socket.AF_VSOCK:
+            # AF_VSOCK has no such option, and resets where a closed socket had unread data.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
     def half_close(self):

@@ -109,22 +109,6 @@ class Peers(Case):
             self.assert_answers()
         stuck.close()
 
-    def test_never_reads_and_then_does(self):
-        """Nothing of what it had asked for is lost."""
-        with harness.Client(self.main) as client:
-            client.sock.settimeout(0.5)
-            sent = 0
-            try:
-                while sent < 20000:
-                    client.sock.send(BIG % sent)
-                    sent += 1
-            except socket.timeout:
-                pass
-            client.sock.settimeout(harness.DEADLINE)
-            self.assertGreater(sent, 10)
-            for number in range(sent):
-                self.assertEqual(client.read()["id"], number)
-
     def test_sends_half_a_text_and_stays(self):
         client = self.connect()
         client.send((PING % 1)[:20])

@@ -406,7 +406,7 @@ class Methods(Case):
         port = self.main.address[1]
         self.assertEqual(self.client.call("agent.info")["ports"], [{
             "port": port, "guid": "%08x-facb-11e6-bd58-64006a7986d3" % port,
-            "handler": "rpc", "description": None}])
+            "handler": "rpc", "description": "Guest agent"}])
 
     def test_stats(self):
         before = self.client.call("agent.stats")

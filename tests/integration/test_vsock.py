@@ -262,7 +262,12 @@ class Modules(Case):
         with open("/proc/sys/kernel/modprobe", "w", encoding="ascii") as file:
             file.write("\n")
         self.addCleanup(self.insert, *MODULES)
-        subprocess.run(["rmmod", *reversed(MODULES)], check=True, stderr=subprocess.PIPE)
+        harness.until(self.remove, "the modules are not in use any more")
+
+    def remove(self):
+        # Sockets of an earlier test may take some seconds to be gone.
+        subprocess.run(["rmmod", *reversed(MODULES)], check=False, stderr=subprocess.PIPE)
+        return not os.path.exists("/sys/module/vsock")
 
     def insert(self, *names):
         for name in names:
