@@ -52,8 +52,7 @@ def first_match(path, pattern):
 
 def machine(cpu, rounds):
     """What a reader needs in order to compare, and nothing that names the machine."""
-    virtual = re.search(r"^flags\s*:.*\bhypervisor\b", open("/proc/cpuinfo", encoding="utf-8").read(),
-                        re.MULTILINE)
+    virtual = "hypervisor" in first_match("/proc/cpuinfo", r"^flags\s*:(.*)$").split()
     qga = subprocess.run([servers.QemuGa.program, "--version"], stdout=subprocess.PIPE,
                          encoding="utf-8", check=True).stdout.strip()
     release = ".".join(platform.release().split(".")[:2])
@@ -112,6 +111,8 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
 
     builddir = os.path.abspath(arguments.builddir)
+    if "-fsanitize" in os.environ.get("BENCH_FLAGS", ""):
+        raise servers.BenchError("this build has sanitizers in it: its figures mean nothing")
     servers.Guestwired.program = os.path.join(builddir, "guestwired")
     servers.Echo.program = os.path.join(builddir, "tests/bench/bench-echo")
     if not servers.QemuGa.program:
