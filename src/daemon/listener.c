@@ -18,6 +18,9 @@
 #define ACCEPT_BUDGET 64U
 /* How long nothing is accepted when there is not even a file descriptor to refuse with. */
 #define PAUSE_USEC (250U * 1000U)
+/* How long a caller waits in the queue of a full port before it is turned away: those who have
+ * just hung up are still counted until the loop has come by them. */
+#define SETTLE_USEC (10U * 1000U)
 
 #define LOG_INTERVAL_USEC (10U * 1000U * 1000U)
 #define LOG_BURST 5U
@@ -51,6 +54,7 @@ static void listener_on_closed(Connection *c, void *userdata)
         Listener *l = userdata;
 
         l->n_connections--;
+        l->waited = false;
         (void)connection_free(c);
         l->owner->changed(l->owner->userdata);
 }
@@ -167,21 +171,42 @@ static int listener_on_resume(sd_event_source *source, uint64_t usec, void *user
 }
 
 /* The queue stays readable: waiting is all that keeps the loop from spinning. */
-static void listener_pause(Listener *l)
+static void listener_pause(Listener *l, uint64_t usec)
 {
         sd_event *event = l->owner->context->event;
         int r;
 
         if (!l->resume) {
-                r = sd_event_add_time_relative(event, &l->resume, CLOCK_MONOTONIC, PAUSE_USEC, 0,
+                r = sd_event_add_time_relative(event, &l->resume, CLOCK_MONOTONIC, usec, 0,
                                                listener_on_resume, l);
         } else {
-                r = sd_event_source_set_time_relative(l->resume, PAUSE_USEC);
+                r = sd_event_source_set_time_relative(l->resume, usec);
                 if (r >= 0)
                         r = sd_event_source_set_enabled(l->resume, SD_EVENT_ONESHOT);
         }
         if (r >= 0)
                 (void)sd_event_source_set_enabled(l->io, SD_EVENT_OFF);
+}
+
+/* Where there is no room, whether to wait a moment for it. Once, until somebody leaves. */
+static bool listener_waits(Listener *l)
+{
+        if (l->waited)
+                return false;
+        l->waited = true;
+        listener_pause(l, SETTLE_USEC);
+        return true;
+}
+
+/* Whether nobody can be let in unless somebody leaves of his own accord. */
+static bool listener_is_full(const Listener *l)
+{
+        uint64_t since;
+
+        return (l->n_connections >= l->settings->max_connections ||
+                l->owner->context->stats->connections_current >=
+                        l->config->agent.max_connections) &&
+               !listener_longest_idle(l, &since);
 }
 
 /*
@@ -195,6 +220,8 @@ static bool listener_out_of_fds(Listener *l)
 
         if (listener_evict(l))
                 return true;
+        if (listener_waits(l))
+                return false;
         if (*spare >= 0) {
                 *spare = fd_close(*spare);
                 fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
@@ -209,7 +236,7 @@ static bool listener_out_of_fds(Listener *l)
                 if (fd >= 0 && *spare >= 0)
                         return true;
         }
-        listener_pause(l);
+        listener_pause(l, PAUSE_USEC);
         return false;
 }
 
@@ -222,6 +249,8 @@ static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, voi
                 socklen_t length = sizeof(sa);
                 int fd_accepted;
 
+                if (listener_is_full(l) && listener_waits(l))
+                        break;
                 fd_accepted =
                         accept4(fd, (struct sockaddr *)&sa, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
                 if (fd_accepted >= 0) {
@@ -237,7 +266,7 @@ static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, voi
                            errno == EBADF) {
                         listener_log_limited(l, &l->full_limit, EVENT_FULL, NULL,
                                              "cannot be accepted for want of kernel memory");
-                        listener_pause(l);
+                        listener_pause(l, PAUSE_USEC);
                         break;
                 }
                 /* Anything else is the fault of the one caller, who has gone already. */

@@ -37,7 +37,8 @@ struct Listener {
         int fd; /* negative: not listening, `problem` says why */
         char *problem;
         sd_event_source *io;
-        sd_event_source *resume; /* after a pause for want of file descriptors */
+        sd_event_source *resume; /* after a pause for want of room */
+        bool waited;             /* for room, since the last connection was closed */
         ListLink connections;
         size_t n_connections;
         RateLimit refused_limit;
