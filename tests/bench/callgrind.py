@@ -44,12 +44,24 @@ def run(server, pings, client, *options):
     return int(total[1].replace(",", "")), costs
 
 
+def join_names(costs):
+    """One row a function: lines inlined from another file come without the object, and what a
+    library does not name is one row."""
+    objects = {name: where for name, where in costs if where}
+    joined = collections.Counter()
+    for (name, where), cost in costs.items():
+        where = where or objects.get(name, "")
+        joined["(without a name)" if name.startswith("0x") else name, where] += cost
+    return joined
+
+
 def instructions(server, client, *options):
     """(instructions per ping, [(instructions, function, object), ...] of the dearest ones)."""
     few, few_costs = run(server, FEW, client, *options)
     many, many_costs = run(server, MANY, client, *options)
     pings = MANY - FEW
-    rows = [((many_costs[key] - few_costs[key]) / pings, *key) for key in many_costs]
+    many_costs.subtract(few_costs)
+    rows = [(cost / pings, *key) for key, cost in join_names(many_costs).items()]
     return (many - few) / pings, sorted((r for r in rows if r[0] >= 0.5), reverse=True)
 
 
