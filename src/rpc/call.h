@@ -24,8 +24,8 @@ void call_reply_text(Call *call, const char *json, size_t length);
 /* Ends the call with an application error, -32000. error: errno (positive) or 0. */
 void call_fail(Call *call, Reason reason, int error, const char *format, ...) _printf_(4, 5);
 /* The same with further members for `data` (an object, taken over; may be NULL). */
-void call_fail_data(Call *call, Reason reason, int error, json_object *data, const char *format, ...)
-        _printf_(5, 6);
+void call_fail_data(Call *call, Reason reason, int error, json_object *data, const char *format,
+                    ...) _printf_(5, 6);
 /* Ends the call with -32602; the message names the parameter. */
 void call_fail_params(Call *call, const char *format, ...) _printf_(2, 3);
 

@@ -43,6 +43,7 @@ struct Stream {
         bool stalled : 1;    /* congestion kept something from being taken */
         bool unfinished : 1; /* the turn's budget was used up before the input was */
         bool in_turn : 1;
+        bool moved : 1; /* bytes came or went in this turn */
 };
 
 static inline uint64_t stream_now(const Stream *s)

@@ -45,7 +45,7 @@ static bool stream_receive(Stream *s, char *to, size_t size, size_t *ret_n)
                 s->input_ended = true;
                 return false;
         }
-        s->last_active = stream_now(s);
+        s->moved = true;
         s->stats->bytes_received += (uint64_t)n;
         *ret_n = (size_t)n;
         return true;
@@ -89,7 +89,7 @@ static void stream_flush(Stream *s)
                                 stream_set_gone(s, -errno);
                         continue;
                 }
-                s->last_active = stream_now(s);
+                s->moved = true;
                 s->stats->bytes_sent += (uint64_t)n;
                 buffer_consume(&s->out, (size_t)n);
         }
@@ -205,6 +205,10 @@ static void stream_settle(Stream *s)
 {
         stream_flush(s);
         s->in_turn = false;
+        if (s->moved) {
+                s->moved = false;
+                s->last_active = stream_now(s);
+        }
 
         /* Room was made: what was read earlier comes first. */
         if (s->stalled && !stream_is_congested(s)) {
