@@ -318,10 +318,19 @@ class Daemon:
                 piece = os.read(self.process.stderr.fileno(), 65536)
                 with self.changed:
                     self.stderr += piece.decode("utf-8", "replace")
-                    self.ended = not piece
+                    if not piece:
+                        self._take_last_messages()
+                        self.ended = True
                     self.changed.notify_all()
                     if self.ended:
                         return
+
+    def _take_last_messages(self):
+        """What it said right before its end may still be in the queue."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data = self.notify.recv(65536, socket.MSG_DONTWAIT)
+                self.messages += [x for x in data.decode("utf-8", "replace").split("\n") if x]
 
     def _wait(self, condition, what):
         with self.changed:
