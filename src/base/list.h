@@ -18,9 +18,9 @@ struct ListLink {
         ListLink *prev;
 };
 
-#define LIST_INIT(link)                                                                            \
-        {                                                                                          \
-                .next = &(link), .prev = &(link)                                                   \
+#define LIST_INIT(link)                          \
+        {                                        \
+                .next = &(link), .prev = &(link) \
         }
 
 static inline void list_init(ListLink *l)
@@ -51,6 +51,6 @@ static inline void list_remove(ListLink *l)
 
 /* Walk the links; in the _safe form the current link may be removed by the body. */
 #define list_foreach(i, head) for (ListLink *i = (head)->next; i != (head); i = i->next)
-#define list_foreach_safe(i, head)                                                                 \
-        for (ListLink *i = (head)->next, *i##_next = i->next; i != (head);                         \
+#define list_foreach_safe(i, head)                                         \
+        for (ListLink *i = (head)->next, *i##_next = i->next; i != (head); \
              i = i##_next, i##_next = i->next)

@@ -42,8 +42,8 @@ void log_record(int level, const char *message_id, const LogFields *fields, cons
 #define log_warning(...) log_record(LOG_WARNING, NULL, NULL, __VA_ARGS__)
 #define log_notice(...) log_record(LOG_NOTICE, NULL, NULL, __VA_ARGS__)
 #define log_info(...) log_record(LOG_INFO, NULL, NULL, __VA_ARGS__)
-#define log_debug(...)                                                                             \
-        do {                                                                                       \
-                if (log_get_level() >= LOG_DEBUG)                                                  \
-                        log_record(LOG_DEBUG, NULL, NULL, __VA_ARGS__);                            \
+#define log_debug(...)                                                  \
+        do {                                                            \
+                if (log_get_level() >= LOG_DEBUG)                       \
+                        log_record(LOG_DEBUG, NULL, NULL, __VA_ARGS__); \
         } while (0)
