@@ -2,9 +2,12 @@
 #pragma once
 
 /*
- * Between scan.c (set-up and results), scan-run.c (the state machine with what is common),
- * scan-string.c and scan-number.c (what is less so) and scan-mark.c (the marks).
+ * Between scan.c (set-up and results), scan-run.c (the state machine), scan-string.c (the
+ * rarer parts of strings) and scan-mark.c (the marks).
  */
+#include <endian.h>
+#include <string.h>
+
 #include "rpc/scan.h"
 
 typedef enum State {
@@ -42,6 +45,11 @@ typedef enum State {
         STATE_NO_MEMORY = STATE_END + SCAN_NO_MEMORY,
 } State;
 
+/* Nesting is counted from where the members of envelopes lie, so that the common questions are
+ * comparisons with 0. A batch begins one level above its envelopes. */
+#define SCAN_LEVEL_ENVELOPE (-1)
+#define SCAN_LEVEL_BATCH (-2)
+
 /* Where in the bytes at hand a reader is. */
 typedef struct Cursor Cursor;
 
@@ -65,33 +73,55 @@ struct Step {
         State state;
 };
 
-/* scan-string.c: in a string, at a backslash or a byte past ASCII, or in STATE_UTF8 .. LOW_U. */
-Step scan_read_special(Scan *s, State state, Cursor c);
+/* scan-string.c: from STATE_ESCAPE .. LOW_U. */
+Step scan_read_escape(Scan *s, State state, Cursor c);
 /* Keeps a part of an envelope's key that is not in one piece, or not as it is written. */
 void scan_collect_key(Scan *s, const unsigned char *data, size_t n);
 
-/* scan-number.c: from STATE_NUMBER .. EXPONENT. */
-Step scan_read_number(Scan *s, State state, Cursor c);
-/* Where a number at the top would end if byte followed: STATE_DONE, and its marks are made, or
- * any other state if it does not end or there is none. offset: of byte. */
+/* scan-run.c: where a number at the top would end if byte followed: STATE_DONE, and its marks are
+ * made, or any other state if it does not end or there is none. offset: of byte. */
 State scan_end_number(Scan *s, State state, unsigned char byte, uint32_t offset);
 
 /* scan-mark.c: prepares the comparison with s->keys. */
 void scan_mark_init(Scan *s);
 /* A value above the nesting of members begins with byte. STATE_NO_MEMORY, or next. */
 State scan_mark_envelope(Scan *s, uint32_t offset, unsigned char byte, State next);
-/* An envelope's key is known: the value that follows is s->member if it is one of ours. */
-void scan_mark_key(Scan *s, const void *key, size_t n);
+
+/* The first n bytes at p as a number, zeros where there are fewer than 8. The bytes up to end
+ * can be read. */
+static inline uint64_t scan_word(const unsigned char *p, size_t n, const unsigned char *end)
+{
+        uint64_t word = 0;
+
+        if (end - p >= (ptrdiff_t)sizeof(word)) {
+                memcpy(&word, p, sizeof(word));
+                word = le64toh(word);
+                return n < sizeof(word) ? word & ((UINT64_C(1) << 8 * n) - 1) : word;
+        }
+        for (size_t i = 0; i < n && i < sizeof(word); i++)
+                word |= (uint64_t)p[i] << 8 * i;
+        return word;
+}
+
+/* A key of n bytes, to be compared with others. Past SCAN_KEY_LENGTH_MAX it equals no name. */
+static inline ScanName scan_name(const unsigned char *key, size_t n, const unsigned char *end)
+{
+        ScanName name = { .words = { scan_word(key, n, end) }, .length = n };
+
+        if (n > sizeof(name.words[0]))
+                name.words[1] =
+                        scan_word(key + sizeof(name.words[0]), n - sizeof(name.words[0]), end);
+        return name;
+}
 
 /* Before the first byte of any value. */
 static inline State begin_value(Scan *s, const Cursor *c, State next)
 {
-        if (s->values_left == 0)
-                return STATE_TOO_MANY_VALUES;
-        s->values_left--;
-        if (s->depth > s->mark_depth)
+        if (s->values_left-- == 0)
+                return STATE_TOO_MANY_VALUES; /* and no more will be asked for */
+        if (s->level > 0)
                 return next;
-        if (s->depth < s->mark_depth)
+        if (s->level < 0)
                 return scan_mark_envelope(s, cursor_offset(c), *c->at, next);
         if (s->member >= 0)
                 s->envelope->members[s->member].offset = cursor_offset(c);
@@ -103,9 +133,9 @@ static inline State end_value(Scan *s, uint32_t offset)
 {
         ScanSpan *span;
 
-        if (s->depth > s->mark_depth)
+        if (s->level > 0)
                 return STATE_AFTER;
-        if (s->depth == s->mark_depth) {
+        if (s->level == 0) {
                 if (s->member >= 0) {
                         span = &s->envelope->members[s->member];
                         span->length = offset - span->offset;
@@ -114,9 +144,9 @@ static inline State end_value(Scan *s, uint32_t offset)
                 }
                 return STATE_AFTER;
         }
-        if (s->depth == s->envelope_depth) {
+        if (s->level == SCAN_LEVEL_ENVELOPE) {
                 span = &s->envelope->text;
                 span->length = offset - span->offset;
         }
-        return s->depth == 0 ? STATE_DONE : STATE_AFTER;
+        return s->level == s->top ? STATE_DONE : STATE_AFTER;
 }

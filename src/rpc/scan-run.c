@@ -8,8 +8,6 @@
  * So nothing that is not inlined may be given the cursor's address.
  */
 #include <assert.h>
-#include <endian.h>
-#include <string.h>
 
 #include "rpc/scan-private.h"
 
@@ -33,13 +31,13 @@ static inline State skip_space(Cursor *c, State state)
 
 static inline State open_container(Scan *s, Cursor *c, State next)
 {
-        if (s->depth >= s->limits.depth)
+        if (s->level - s->top >= (int)s->limits.depth)
                 return STATE_TOO_DEEP;
         next = begin_value(s, c, next);
         if (next >= STATE_END)
                 return next;
         s->objects = s->objects << 1 | (next == STATE_FIRST_KEY);
-        s->depth++;
+        s->level++;
         c->at++;
         return next;
 }
@@ -47,7 +45,7 @@ static inline State open_container(Scan *s, Cursor *c, State next)
 static inline State close_container(Scan *s, Cursor *c)
 {
         s->objects >>= 1;
-        s->depth--;
+        s->level--;
         c->at++;
         return end_value(s, cursor_offset(c));
 }
@@ -152,17 +150,39 @@ static inline State read_literal(Scan *s, Cursor *c)
 
 /* Strings */
 
+/* An envelope's key is known: the value that follows is s->member if it is one of ours. */
+static inline void mark_key(Scan *s, const unsigned char *key, size_t n, const unsigned char *end)
+{
+        ScanName name = scan_name(key, n, end);
+
+        for (unsigned i = 0; i < s->n_keys; i++) {
+                if (s->names[i].words[0] != name.words[0] || s->names[i].length != n ||
+                    s->names[i].words[1] != name.words[1])
+                        continue;
+                if (s->envelope->members[i].length > 0) {
+                        s->envelope->flags |= SCAN_DOUBLED_KEY;
+                        return;
+                }
+                s->member = (int8_t)i;
+                s->in_params = i == s->keys->params;
+                return;
+        }
+}
+
 /* After the closing quote; part: what of the key has not been collected. */
 static inline State end_key(Scan *s, Cursor *c, const unsigned char *part, size_t n)
 {
-        if (s->depth == s->mark_depth) {
-                if (s->key_length == 0)
-                        scan_mark_key(s, part, n);
-                else {
+        if (s->level == 0) {
+                const unsigned char *end = c->end;
+
+                if (s->key_length > 0) {
                         scan_collect_key(s, part, n);
-                        scan_mark_key(s, s->key, s->key_length);
+                        part = s->key;
+                        n = s->key_length;
+                        end = s->key + sizeof(s->key);
                 }
-        } else if (s->in_params && s->depth == s->mark_depth + 1U)
+                mark_key(s, part, n, end);
+        } else if (s->in_params && s->level == 1)
                 s->envelope->params_members++;
 
         if (c->at == c->end || *c->at != ':')
@@ -188,17 +208,48 @@ static inline const unsigned char *skip_plain(const unsigned char *p, const unsi
                        ((word ^ ones * '\\') - ones);
                 hits &= ones << 7;
                 if (hits)
-                        return p + __builtin_ctzll(hits) / 8;
+                        return p + (unsigned)__builtin_ctzll(hits) / 8;
         }
         while (p < end && *p >= ' ' && *p < 0x80 && *p != '"' && *p != '\\')
                 p++;
         return p;
 }
 
+static inline State read_utf8(Scan *s, Cursor *c)
+{
+        for (; c->at < c->end; c->at++) {
+                if (*c->at < s->utf8_low || *c->at > s->utf8_high)
+                        return STATE_BAD_UTF8;
+                s->utf8_low = 0x80;
+                s->utf8_high = 0xbf;
+                if (--s->utf8_need == 0) {
+                        c->at++;
+                        return STATE_STRING;
+                }
+        }
+        return STATE_UTF8;
+}
+
+/* The first byte of a character past ASCII: RFC 3629 section 4. The second byte's bounds
+ * exclude overlong forms, surrogates and what lies past U+10FFFF. */
+static inline State begin_utf8(Scan *s, Cursor *c)
+{
+        unsigned char lead = *c->at;
+
+        if (lead < 0xc2 || lead > 0xf4)
+                return STATE_BAD_UTF8;
+        s->utf8_need = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
+        s->utf8_low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+        s->utf8_high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+        s->key_length = SCAN_KEY_LENGTH_MAX + 1; /* names are ASCII */
+        c->at++;
+        return read_utf8(s, c);
+}
+
 static inline State read_string(Scan *s, Cursor *c)
 {
         const unsigned char *part = c->at;
-        Step step;
+        State state;
         size_t n;
 
         c->at = skip_plain(part, c->end);
@@ -208,23 +259,123 @@ static inline State read_string(Scan *s, Cursor *c)
                 return s->in_key ? end_key(s, c, part, n) : end_value(s, cursor_offset(c));
         }
 
-        if (s->in_key && s->depth == s->mark_depth)
+        if (s->in_key && s->level == 0)
                 scan_collect_key(s, part, n);
         if (c->at == c->end)
                 return STATE_STRING;
+        if (*c->at == '\\') {
+                c->at++;
+                return STATE_ESCAPE;
+        }
         if (*c->at < ' ')
                 return STATE_BAD_SYNTAX;
-        step = scan_read_special(s, STATE_STRING, *c);
-        c->at = step.at;
-        return step.state;
+        do
+                state = begin_utf8(s, c);
+        while (state == STATE_STRING && c->at < c->end && *c->at >= 0x80);
+        return state;
+}
+
+/* Numbers */
+
+typedef enum NumberByte {
+        NUMBER_OTHER, /* not part of any number */
+        NUMBER_ZERO,
+        NUMBER_DIGIT,
+        NUMBER_POINT,
+        NUMBER_E,
+        NUMBER_MINUS,
+        NUMBER_PLUS,
+        NUMBER_BYTE_MAX,
+} NumberByte;
+
+static const uint8_t number_bytes[256] = {
+        ['0'] = NUMBER_ZERO, ['1' ... '9'] = NUMBER_DIGIT, ['.'] = NUMBER_POINT, ['e'] = NUMBER_E,
+        ['E'] = NUMBER_E,    ['-'] = NUMBER_MINUS,         ['+'] = NUMBER_PLUS,
+};
+
+/* DONE: the number has ended before this byte. No entry (0): it is none. */
+#define NUMBER_STEP(state) [(state)-STATE_NUMBER]
+#define NUMBER_DIGITS(state) [NUMBER_ZERO] = (state), [NUMBER_DIGIT] = (state)
+
+static const uint8_t number_steps[][NUMBER_BYTE_MAX] = {
+        NUMBER_STEP(STATE_NUMBER) = { [NUMBER_ZERO] = STATE_ZERO,
+                                      [NUMBER_DIGIT] = STATE_INTEGER,
+                                      [NUMBER_MINUS] = STATE_MINUS },
+        NUMBER_STEP(STATE_MINUS) = { [NUMBER_ZERO] = STATE_ZERO, [NUMBER_DIGIT] = STATE_INTEGER },
+        NUMBER_STEP(STATE_ZERO) = { [NUMBER_OTHER] = STATE_DONE,
+                                    [NUMBER_POINT] = STATE_POINT,
+                                    [NUMBER_E] = STATE_E },
+        NUMBER_STEP(STATE_INTEGER) = { [NUMBER_OTHER] = STATE_DONE,
+                                       NUMBER_DIGITS(STATE_INTEGER),
+                                       [NUMBER_POINT] = STATE_POINT,
+                                       [NUMBER_E] = STATE_E },
+        NUMBER_STEP(STATE_POINT) = { NUMBER_DIGITS(STATE_FRACTION) },
+        NUMBER_STEP(STATE_FRACTION) = { [NUMBER_OTHER] = STATE_DONE,
+                                        NUMBER_DIGITS(STATE_FRACTION),
+                                        [NUMBER_E] = STATE_E },
+        NUMBER_STEP(STATE_E) = { NUMBER_DIGITS(STATE_EXPONENT), [NUMBER_MINUS] = STATE_E_SIGN,
+                                 [NUMBER_PLUS] = STATE_E_SIGN },
+        NUMBER_STEP(STATE_E_SIGN) = { NUMBER_DIGITS(STATE_EXPONENT) },
+        NUMBER_STEP(STATE_EXPONENT) = { [NUMBER_OTHER] = STATE_DONE,
+                                        NUMBER_DIGITS(STATE_EXPONENT) },
+};
+
+static inline unsigned number_step(State state, unsigned char byte)
+{
+        return number_steps[state - STATE_NUMBER][number_bytes[byte]];
+}
+
+/* Whether a number read as a whole is too short to be out of range. */
+static inline bool is_small_number(State begin, State last, size_t length)
+{
+        return begin == STATE_NUMBER && ((last <= STATE_INTEGER && length <= 18) ||
+                                         (last == STATE_FRACTION && length <= 300));
+}
+
+/* A part of a number inside params. */
+static void judge_number(Scan *s, State begin, const unsigned char *part, size_t n, bool whole)
+{
+        if (begin == STATE_NUMBER)
+                scan_number_begin(&s->number);
+        scan_number_feed(&s->number, part, n);
+        if (whole && !scan_number_fits(&s->number))
+                s->envelope->flags |= SCAN_NUMBER_TOO_LARGE;
+}
+
+static inline State read_number(Scan *s, Cursor *c, State begin)
+{
+        const unsigned char *part = c->at;
+        unsigned next = STATE_NUMBER;
+        State state = begin;
+        size_t n;
+
+        for (; c->at < c->end; c->at++) {
+                next = number_step(state, *c->at);
+                if (next == 0)
+                        return STATE_BAD_SYNTAX;
+                if (next == STATE_DONE)
+                        break;
+                state = (State)next;
+        }
+        n = (size_t)(c->at - part);
+        if (s->in_params && !(next == STATE_DONE && is_small_number(begin, state, n)))
+                judge_number(s, begin, part, n, next == STATE_DONE);
+        return next == STATE_DONE ? end_value(s, cursor_offset(c)) : state;
+}
+
+State scan_end_number(Scan *s, State state, unsigned char byte, uint32_t offset)
+{
+        if (s->level != s->top || state < STATE_NUMBER || state > STATE_EXPONENT ||
+            number_step(state, byte) != STATE_DONE)
+                return state;
+        return end_value(s, offset);
 }
 
 /* The whole */
 
-static inline State read_other(Scan *s, Cursor *c, State state)
+static inline State read_escape(Scan *s, Cursor *c, State state)
 {
-        Step step = state < STATE_NUMBER ? scan_read_special(s, state, *c)
-                                         : scan_read_number(s, state, *c);
+        Step step = scan_read_escape(s, state, *c);
 
         c->at = step.at;
         return step.state;
@@ -254,8 +405,14 @@ static inline State run(Scan *s, Cursor *c, State state)
                 case STATE_LITERAL:
                         state = read_literal(s, c);
                         break;
+                case STATE_UTF8:
+                        state = read_utf8(s, c);
+                        break;
+                case STATE_ESCAPE ... STATE_LOW_U:
+                        state = read_escape(s, c, state);
+                        break;
                 default:
-                        state = read_other(s, c, state);
+                        state = read_number(s, c, state);
                 }
         }
         return state;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What is special in a string: escapes, and characters past ASCII. */
-#include <string.h>
+/* Escapes in strings, and keys that must be put together. */
 
 #include "rpc/scan-private.h"
 
@@ -17,37 +16,6 @@ void scan_collect_key(Scan *s, const unsigned char *data, size_t n)
         s->key_length = (uint8_t)(s->key_length + n);
 }
 
-static inline State read_utf8(Scan *s, Cursor *c)
-{
-        for (; c->at < c->end; c->at++) {
-                if (*c->at < s->utf8_low || *c->at > s->utf8_high)
-                        return STATE_BAD_UTF8;
-                s->utf8_low = 0x80;
-                s->utf8_high = 0xbf;
-                if (--s->utf8_need == 0) {
-                        c->at++;
-                        return STATE_STRING;
-                }
-        }
-        return STATE_UTF8;
-}
-
-/* The first byte of a character past ASCII: RFC 3629 section 4. The second byte's bounds
- * exclude overlong forms, surrogates and what lies past U+10FFFF. */
-static inline State begin_utf8(Scan *s, Cursor *c)
-{
-        unsigned char lead = *c->at;
-
-        if (lead < 0xc2 || lead > 0xf4)
-                return STATE_BAD_UTF8;
-        s->utf8_need = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
-        s->utf8_low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-        s->utf8_high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-        s->key_length = SCAN_KEY_LENGTH_MAX + 1; /* names are ASCII */
-        c->at++;
-        return read_utf8(s, c);
-}
-
 /* A character that was written as an escape. */
 static State end_escape(Scan *s, unsigned code)
 {
@@ -57,7 +25,7 @@ static State end_escape(Scan *s, unsigned code)
                 return STATE_STRING;
         if (code == 0)
                 s->envelope->flags |= SCAN_NUL_IN_KEY;
-        if (s->depth == s->mark_depth)
+        if (s->level == 0)
                 scan_collect_key(s, &byte, code < 0x80 ? 1 : SCAN_KEY_LENGTH_MAX + 1);
         return STATE_STRING;
 }
@@ -128,31 +96,17 @@ static inline State read_low_surrogate(Scan *s, Cursor *c, State state)
         return state == STATE_LOW_BACKSLASH ? STATE_LOW_U : STATE_HEX;
 }
 
-Step scan_read_special(Scan *s, State state, Cursor c)
+Step scan_read_escape(Scan *s, State state, Cursor c)
 {
         switch (state) {
-        case STATE_UTF8:
-                state = read_utf8(s, &c);
-                break;
         case STATE_ESCAPE:
                 state = read_escape(s, &c);
                 break;
         case STATE_HEX:
                 state = read_hex(s, &c);
                 break;
-        case STATE_LOW_BACKSLASH:
-        case STATE_LOW_U:
-                state = read_low_surrogate(s, &c, state);
-                break;
         default:
-                if (*c.at == '\\') {
-                        c.at++;
-                        state = c.at < c.end ? read_escape(s, &c) : STATE_ESCAPE;
-                        break;
-                }
-                do
-                        state = begin_utf8(s, &c);
-                while (state == STATE_STRING && c.at < c.end && *c.at >= 0x80);
+                state = read_low_surrogate(s, &c, state);
         }
         return (Step){ .at = c.at, .state = state };
 }

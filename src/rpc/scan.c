@@ -35,11 +35,8 @@ void scan_reset(Scan *s)
         if (s->more)
                 scan_done(s);
         s->state = STATE_VALUE;
-        s->depth = 0;
-        s->envelope_depth = 0;
-        s->mark_depth = 1;
+        s->level = s->top = SCAN_LEVEL_ENVELOPE;
         s->begun = false;
-        s->is_batch = false;
         s->in_params = false;
         s->low_surrogate = false;
         s->member = -1;
@@ -69,7 +66,7 @@ size_t scan_length(const Scan *s)
 
 bool scan_is_batch(const Scan *s)
 {
-        return s->is_batch;
+        return s->top == SCAN_LEVEL_BATCH;
 }
 
 const ScanEnvelope *scan_envelopes(const Scan *s, size_t *ret_n)

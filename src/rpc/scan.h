@@ -17,6 +17,7 @@
 typedef struct Scan Scan;
 typedef struct ScanKeys ScanKeys;
 typedef struct ScanLimits ScanLimits;
+typedef struct ScanName ScanName;
 typedef struct ScanSpan ScanSpan;
 typedef struct ScanEnvelope ScanEnvelope;
 
@@ -70,32 +71,35 @@ typedef enum ScanResult {
         SCAN_NO_MEMORY,
 } ScanResult;
 
+/* A name in the form in which keys are compared with it: its bytes as two numbers. */
+struct ScanName {
+        uint64_t words[2];
+        size_t length;
+};
+
 /* Holds no memory but for batches: the array of envelopes grows only past the first. */
 struct Scan {
         const ScanKeys *keys;
         ScanLimits limits;
         /* private */
         uint8_t state;
-        uint8_t depth;
-        uint8_t envelope_depth; /* nesting at which envelopes lie: 0, or 1 in a batch */
-        uint8_t mark_depth;     /* and their members: one more */
-        uint8_t position;       /* in a literal's name or among the four digits of \uXXXX */
-        uint8_t literal;        /* which of true, false, null */
-        uint8_t utf8_need;      /* continuation bytes still to come, and the next one's bounds */
+        int8_t level;      /* of nesting, 0 where the members of envelopes lie */
+        int8_t top;        /* the level of the text itself */
+        uint8_t position;  /* in a literal's name or among the four digits of \uXXXX */
+        uint8_t literal;   /* which of true, false, null */
+        uint8_t utf8_need; /* continuation bytes still to come, and the next one's bounds */
         uint8_t utf8_low;
         uint8_t utf8_high;
         bool begun;
-        bool is_batch;
         bool in_key; /* the string being read is a key */
         bool in_params;
         bool low_surrogate; /* the \uXXXX being read must be a low surrogate */
         uint16_t escape;    /* its value so far */
         int8_t member;      /* which marked member's value comes or is being read, or -1 */
         uint8_t n_keys;
-        uint8_t key_lengths[SCAN_KEYS_MAX];
-        uint64_t key_words[SCAN_KEYS_MAX]; /* the names' first bytes */
-        uint8_t key_length;                /* of key, past SCAN_KEY_LENGTH_MAX: none of the names */
-        char key[SCAN_KEY_LENGTH_MAX];
+        uint8_t key_length; /* of key, past SCAN_KEY_LENGTH_MAX: none of the names */
+        unsigned char key[SCAN_KEY_LENGTH_MAX];
+        ScanName names[SCAN_KEYS_MAX]; /* what the keys are compared with */
         uint32_t objects; /* a bit for each level, the innermost lowest: 1 for an object */
         uint32_t offset;  /* bytes of the text consumed by earlier feeds */
         uint32_t values_left;

@@ -440,15 +440,16 @@ static void test_no_keys(void **state)
                 .names = { "a", "b", "c", "d", "e", "f", "g", "sixteen-letters!" },
                 .params = SCAN_KEYS_MAX,
         };
-        static const char text[] = "{\"a\":1,\"h\":1e999,\"sixteen-letters!\":2,\"g\":3,\"\":4}";
+        static const char text[] = "{\"a\":1,\"h\":1e999,\"sixteen-letters!\":2,\"g\":3,\"\":4,"
+                                   "\"sixteen-letters?\":5,\"sixteen-\":6,\"a\\u0000\":7}";
         char *got;
 
         got = transcript(&none, &transcript_limits, text, sizeof(text) - 1, sizeof(text), 1);
-        assert_string_equal(got, "0+49 object{} end");
+        assert_string_equal(got, "0+95 object{ nul} end");
         free(got);
         for (size_t first = 1; first < sizeof(text); first++) {
                 got = transcript(&eight, &transcript_limits, text, sizeof(text) - 1, first, 5);
-                assert_string_equal(got, "0+49 object{a=5+1 g=42+1 sixteen-letters!=36+1} end");
+                assert_string_equal(got, "0+95 object{a=5+1 g=42+1 sixteen-letters!=36+1 nul} end");
                 free(got);
         }
 }
