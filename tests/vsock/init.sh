@@ -66,11 +66,15 @@ export GUESTWIRE_TEST_MODULES
 if test -e /run/state/interactive; then
         stty sane </dev/tty1
         setsid -c /bin/sh /run/state/command </dev/tty1 >/dev/tty1 2>&1
+        echo "$?" >/run/state/status.new
 else
         stty raw -echo </dev/tty1
-        setsid /bin/sh /run/state/command </dev/null >/dev/tty1 2>&1
+        # Through a pipe, so that no program takes the console for a person's terminal.
+        {
+                setsid /bin/sh /run/state/command </dev/null
+                echo "$?" >/run/state/status.new
+        } 2>&1 | cat >/dev/tty1
 fi
-echo "$?" >/run/state/status.new
 mv /run/state/status.new /run/state/status
 # Wait until the outside has read what was printed.
 stty -F /dev/tty1 drain 2>/dev/null
