@@ -14,7 +14,7 @@ char *buffer_reserve(Buffer *b, size_t n)
                 return NULL;
 
         needed = b->size + n;
-        if (b->begin + needed <= b->capacity)
+        if (b->data && b->begin + needed <= b->capacity)
                 return b->data + b->begin + b->size;
 
         if (needed <= b->capacity && b->begin >= b->capacity / 2) {

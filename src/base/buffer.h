@@ -21,9 +21,10 @@ struct Buffer {
 
 #define BUFFER_NULL ((Buffer){ 0 })
 
+/* The first unread byte; NULL where there may be none (NULL + 0 is undefined in C). */
 static inline const char *buffer_peek(const Buffer *b)
 {
-        return b->data + b->begin;
+        return b->data ? b->data + b->begin : NULL;
 }
 
 /* Makes room for n further bytes and returns where they go, or NULL without memory. */

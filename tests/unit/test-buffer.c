@@ -45,6 +45,19 @@ static void test_reserve_and_commit(void **state)
         buffer_done(&b);
 }
 
+/* Only no memory is NULL: asking an empty buffer for no room is not. */
+static void test_nothing_of_an_empty_one(void **state)
+{
+        Buffer b = BUFFER_NULL;
+
+        assert_null(buffer_peek(&b));
+        assert_non_null(buffer_reserve(&b, 0));
+        buffer_commit(&b, 0);
+        assert_int_equal(b.size, 0);
+        buffer_done(&b);
+        assert_null(buffer_peek(&b));
+}
+
 static void test_no_memory(void **state)
 {
         Buffer b = BUFFER_NULL;
@@ -94,6 +107,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_empty_holds_no_memory),
                 cmocka_unit_test(test_reserve_and_commit),
+                cmocka_unit_test(test_nothing_of_an_empty_one),
                 cmocka_unit_test(test_no_memory),
                 cmocka_unit_test(test_is_a_queue),
         };
