@@ -2,6 +2,7 @@
 
 /* `handler = rpc`: JSON requests and replies. */
 #include "base/log.h"
+#include "base/ratelimit.h"
 #include "handlers/connection.h"
 #include "handlers/events.h"
 #include "rpc/session.h"
@@ -11,20 +12,32 @@ static void rpc_ended(Session *s, int error, void *userdata)
         connection_closed(userdata, error);
 }
 
+/* Calls that were refused to callers without privilege, over all ports. */
+static RateLimit refused_calls = { .interval = 10U * 1000U * 1000U, .burst = 20 };
+
 /* One record for each: who, what, how it ended, how long it took; never what was asked. */
 static void rpc_privileged_call(Session *s, const CallRecord *record, void *userdata)
 {
         const Connection *c = userdata;
         LogFields fields = { 0 };
+        unsigned held_back = 0;
+        uint64_t now = 0;
+        char more[64] = "";
 
+        /* Who is not privileged can ask as often as he likes, and must not fill the log. */
+        (void)sd_event_now(c->context->event, CLOCK_MONOTONIC, &now);
+        if (!c->privileged && !ratelimit_pass(&refused_calls, now, &held_back))
+                return;
+        if (held_back > 0)
+                (void)snprintf(more, sizeof(more), " (and %u refused calls before)", held_back);
         connection_log_fields(c->settings, &c->peer, &fields);
         log_fields_add(&fields, "GUESTWIRE_METHOD", "%s", record->method->name);
         log_fields_add(&fields, "GUESTWIRE_OUTCOME", "%s", record->outcome);
         log_fields_add(&fields, "GUESTWIRE_DURATION_USEC", "%llu",
                        (unsigned long long)record->duration);
-        log_record(LOG_INFO, EVENT_PRIVILEGED_CALL, &fields, "%s: %s called %s: %s after %llu us",
+        log_record(LOG_INFO, EVENT_PRIVILEGED_CALL, &fields, "%s: %s called %s: %s after %llu us%s",
                    c->settings->section, c->peer.text, record->method->name, record->outcome,
-                   (unsigned long long)record->duration);
+                   (unsigned long long)record->duration, more);
 }
 
 static const SessionOwner rpc_owner = {

@@ -345,6 +345,14 @@ class Policy(harness.TestCase):
         self.daemon.wait_log(r"agent\.reload(.|\n)*agent\.reload")
         self.assertNotIn("hunter2", self.daemon.stderr)
 
+    def test_refused_calls_do_not_fill_the_log(self):
+        self.start(self.target(trust="nobody"))
+        client = self.connect()
+        for _ in range(200):
+            self.assert_reason(client.error("agent.reload"), "not-privileged")
+        self.daemon.stop()
+        self.assertEqual(self.daemon.stderr.count("called agent.reload: not-privileged"), 20)
+
     def test_application_errors_have_a_reason_of_the_list(self):
         self.start(self.target(block_methods="agent.info", trust="nobody"))
         client = self.connect()
