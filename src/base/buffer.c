@@ -14,10 +14,10 @@ char *buffer_reserve(Buffer *b, size_t n)
                 return NULL;
 
         needed = b->size + n;
-        if (b->data && b->begin + needed <= b->capacity)
+        if (b->begin + needed <= b->capacity && b->data)
                 return b->data + b->begin + b->size;
 
-        if (needed <= b->capacity && b->begin >= b->capacity / 2) {
+        if (needed <= b->capacity && b->begin >= b->capacity / 2 && b->data) {
                 /* Half of it is free at the front: moving costs less than growing, and each
                  * byte is moved at most once for each byte consumed. */
                 memmove(b->data, b->data + b->begin, b->size);
