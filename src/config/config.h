@@ -17,10 +17,16 @@ typedef struct Config Config;
 typedef struct ConfigErrors ConfigErrors;
 typedef struct AgentSettings AgentSettings;
 typedef struct ListenSettings ListenSettings;
+typedef struct MethodParam MethodParam;
+typedef struct MethodSettings MethodSettings;
+typedef struct ProgramSettings ProgramSettings;
 
 /* What answers on a port. One row of config/table.c and one vtable in handlers/ each. */
 typedef enum HandlerKind {
         HANDLER_RPC,
+        HANDLER_ECHO,
+        HANDLER_FORWARD,
+        HANDLER_EXEC,
         HANDLER_KIND_MAX,
 } HandlerKind;
 
@@ -41,6 +47,23 @@ struct AgentSettings {
         uint64_t shutdown_timeout;
 };
 
+/* A program to run, and as whom. Users and groups were looked up when the file was read. */
+struct ProgramSettings {
+        char **command; /* argv, NULL-terminated; command[0] is an absolute path. NULL: none */
+        bool has_user;  /* `user` or `group` is set; else the daemon's own credentials */
+        char *user;     /* the name, for USER and LOGNAME; NULL: the daemon's */
+        char *home;     /* the user's, for HOME; NULL: the daemon's */
+        uid_t uid;
+        gid_t gid;
+        gid_t *groups; /* supplementary */
+        size_t n_groups;
+        char *directory;    /* absolute; NULL: / */
+        char **environment; /* NAME=VALUE, NULL-terminated, or NULL */
+        uint64_t timeout;   /* microseconds; TEXT_INFINITY: none */
+        uint64_t kill_timeout;
+        uint64_t max_instances;
+};
+
 /* One `[port N]` or `[listen NAME]`. */
 struct ListenSettings {
         char *section;   /* "port 1000", "listen admin": as it is printed */
@@ -55,6 +78,50 @@ struct ListenSettings {
         char **block_methods;
         uint64_t max_connections;
         uint64_t idle_timeout; /* microseconds; 0: none */
+
+        /* handler = echo */
+        char *prefix;
+        bool once;
+        /* handler = forward */
+        Address to;
+        uint64_t connect_timeout;
+        /* handler = exec */
+        ProgramSettings program;
+};
+
+typedef enum MethodParamType {
+        METHOD_PARAM_STRING,
+        METHOD_PARAM_INTEGER,
+        METHOD_PARAM_NUMBER,
+        METHOD_PARAM_BOOLEAN,
+        METHOD_PARAM_ARRAY,
+        METHOD_PARAM_OBJECT,
+} MethodParamType;
+
+struct MethodParam {
+        char *name;
+        MethodParamType type;
+        bool optional;
+};
+
+typedef enum MethodOutput {
+        METHOD_OUTPUT_JSON,
+        METHOD_OUTPUT_TEXT,
+} MethodOutput;
+
+/* One `[method NAME]`: a program for each call, or, `[method PREFIX.*]`, a local server. */
+struct MethodSettings {
+        char *name; /* "backup.start", or "inventory.*" */
+        char *summary;
+        bool privileged;
+        uint64_t timeout; /* microseconds for a call; TEXT_INFINITY: none */
+        /* a program for each call; program.command is NULL for the other kind */
+        ProgramSettings program;
+        MethodParam *params;
+        size_t n_params;
+        MethodOutput output;
+        /* a JSON-RPC server on a Unix socket; to.kind is ADDRESS_NONE for the other kind */
+        Address to;
 };
 
 struct Config {
@@ -62,6 +129,8 @@ struct Config {
         AgentSettings agent;
         ListenSettings **listens; /* in the order of their first mention */
         size_t n_listens;
+        MethodSettings **methods; /* by name */
+        size_t n_methods;
 };
 
 /* Every error of a load, as "file:line: what, and what to do" (no newline). */

@@ -425,7 +425,7 @@ Agent *agent_free(Agent *a)
         sd_event_source_disable_unref(a->sweep);
         sd_event_source_disable_unref(a->status_timer);
         free(a->status_sent);
-        (void)method_set_free(a->methods);
+        (void)method_set_unref(a->methods);
         config_unref(a->config);
         fd_close(a->spare_fd);
         sd_event_unref(a->event);

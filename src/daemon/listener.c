@@ -153,6 +153,12 @@ static void listener_admit(Listener *l, int fd_accepted, const struct sockaddr_s
         }
         r = connection_new(context, TAKE_FD(fd), &peer, l->config, l->settings, listener_on_closed,
                            l, &c);
+        if (r == -EPERM) {
+                context->stats->connections_refused++;
+                listener_log_limited(l, &l->refused_limit, EVENT_REFUSED, &peer,
+                                     "was refused: `trust` does not name it");
+                return;
+        }
         if (r < 0) {
                 log_error("%s: %s: cannot be served: %s", l->settings->section, peer.text,
                           strerror(-r));
@@ -364,12 +370,11 @@ void listener_change(Listener *l, Config *config, const ListenSettings *settings
         list_foreach_safe (i, &l->connections) {
                 Connection *c = CONTAINER_OF(i, Connection, link);
 
-                if (peer_is_allowed(&c->peer, &settings->peers)) {
-                        connection_change(c, config, settings);
+                if (peer_is_allowed(&c->peer, &settings->peers) &&
+                    connection_change(c, config, settings))
                         continue;
-                }
-                log_info("%s: %s: closed: the new `peers` does not name its CID", settings->section,
-                         c->peer.text);
+                log_info("%s: %s: closed: the new `peers` or `trust` does not name it",
+                         settings->section, c->peer.text);
                 l->n_connections--;
                 (void)connection_free(c);
         }

@@ -41,6 +41,8 @@ int connection_new(const ConnectionContext *context, int fd, const Peer *peer, C
         list_init(&c->link);
         context->stats->connections_current++;
         c->privileged = connection_judge(c);
+        if (c->handler->guards_connection && !c->privileged)
+                return -EPERM;
 
         r = c->handler->open(c, fd_owned, &c->state);
         if (r < 0)
@@ -50,18 +52,23 @@ int connection_new(const ConnectionContext *context, int fd, const Peer *peer, C
         return 0;
 }
 
-void connection_change(Connection *c, Config *config, const ListenSettings *settings)
+bool connection_change(Connection *c, Config *config, const ListenSettings *settings)
 {
         Config *old = c->config;
 
         /* Another handler is for those who come; a conversation is finished as it was begun. */
         if (settings->handler != c->settings->handler)
-                return;
+                return true;
         c->config = config_ref(config);
         c->settings = settings;
         c->privileged = connection_judge(c);
+        if (c->handler->guards_connection && !c->privileged) {
+                config_unref(old);
+                return false;
+        }
         c->handler->changed(c, c->state);
         config_unref(old);
+        return true;
 }
 
 void connection_stop(Connection *c)

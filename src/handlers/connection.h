@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "handlers/handler.h"
 #include "io/peer.h"
+#include "proc/spawn.h"
 #include "rpc/method.h"
 #include "rpc/stats.h"
 
@@ -20,7 +21,8 @@ typedef struct Connection Connection;
 struct ConnectionContext {
         sd_event *event;
         Stats *stats;
-        const MethodSet *methods;
+        MethodSet *methods; /* the ones in force; changes on reload */
+        Spawner *spawner;
 };
 
 /* An accepted connection of a peer that `peers` has let in, and the handler that owns it. */
@@ -41,13 +43,15 @@ struct Connection {
         void *state;
 };
 
-/* fd is taken over in any case. 0 or -errno. */
+/* fd is taken over in any case. 0; -EPERM where `trust` guards the connection and the peer is not
+ * privileged; -errno. */
 int connection_new(const ConnectionContext *context, int fd, const Peer *peer, Config *config,
                    const ListenSettings *settings, void (*closed)(Connection *, void *),
                    void *userdata, Connection **ret);
 
-/* After a reload: other settings of the same port; privilege is judged anew. */
-void connection_change(Connection *c, Config *config, const ListenSettings *settings);
+/* After a reload: other settings of the same port; privilege is judged anew. False where the
+ * connection may no longer be: the caller frees it. */
+bool connection_change(Connection *c, Config *config, const ListenSettings *settings);
 void connection_stop(Connection *c);
 void connection_cancel(Connection *c);
 uint64_t connection_idle_since(const Connection *c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "config/config.h"
@@ -14,6 +15,8 @@ typedef struct Handler Handler;
 typedef struct Connection Connection;
 
 struct Handler {
+        /* It has no methods to guard: `trust` guards the connection itself. */
+        bool guards_connection;
         /* Takes the connected, non-blocking fd over on success. The state is the handler's own.
          * 0 or -errno. When the conversation is over the handler calls connection_closed(). */
         int (*open)(Connection *c, int fd, void **ret_state);
@@ -29,6 +32,9 @@ struct Handler {
         void (*close)(Connection *c, void *state);
 };
 
+extern const Handler handler_echo;
+extern const Handler handler_exec;
+extern const Handler handler_forward;
 extern const Handler handler_rpc;
 
 /* The vtable of a kind; never NULL for a kind below HANDLER_KIND_MAX. */

@@ -31,12 +31,12 @@ static void rpc_privileged_call(Session *s, const CallRecord *record, void *user
         if (held_back > 0)
                 (void)snprintf(more, sizeof(more), " (and %u refused calls before)", held_back);
         connection_log_fields(c->settings, &c->peer, &fields);
-        log_fields_add(&fields, "GUESTWIRE_METHOD", "%s", record->method->name);
+        log_fields_add(&fields, "GUESTWIRE_METHOD", "%s", record->name);
         log_fields_add(&fields, "GUESTWIRE_OUTCOME", "%s", record->outcome);
         log_fields_add(&fields, "GUESTWIRE_DURATION_USEC", "%llu",
                        (unsigned long long)record->duration);
         log_record(LOG_INFO, EVENT_PRIVILEGED_CALL, &fields, "%s: %s called %s: %s after %llu us%s",
-                   c->settings->section, c->peer.text, record->method->name, record->outcome,
+                   c->settings->section, c->peer.text, record->name, record->outcome,
                    (unsigned long long)record->duration, more);
 }
 
@@ -83,6 +83,7 @@ static void rpc_changed(Connection *c, void *state)
         SessionSettings settings = rpc_settings(c);
 
         session_set_settings(state, &settings);
+        session_set_methods(state, c->context->methods);
 }
 
 static void rpc_stop(Connection *c, void *state)

@@ -5,6 +5,7 @@
 #include <systemd/sd-event.h>
 
 #include "config/config.h"
+#include "proc/spawn.h"
 #include "rpc/method.h"
 #include "rpc/stats.h"
 
@@ -15,7 +16,8 @@ struct AgentContext {
         sd_event *event;
         const Config *config; /* the one in force; changes on reload */
         Stats *stats;
-        const MethodSet *methods;
+        const MethodSet *methods; /* the ones in force; changes on reload */
+        Spawner *spawner;
         uint64_t started; /* CLOCK_MONOTONIC, microseconds */
 
         /*

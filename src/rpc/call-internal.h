@@ -11,6 +11,8 @@ struct Call {
         Session *session; /* NULL once the caller is gone */
         Stats *stats;
         const Method *method; /* NULL: none of that name */
+        MethodSet *methods;   /* a reference: keeps `method` */
+        char *name;           /* as it was called, of a METHOD_PREFIX; else NULL */
         CallCancelFunction cancel;
         void *cancel_userdata;
         void *group;
@@ -22,8 +24,9 @@ struct Call {
 
 /* A call in the session's list. NULL without memory. */
 Call *call_new(Session *s, const Request *request);
-/* From here on it is a call of this method, and of a privileged one the time runs. */
-void call_set_method(Call *call, const Method *method);
+/* From here on it is a call of this method of the set, and of a privileged one the time runs. 0
+ * or -ENOMEM. */
+int call_set_method(Call *call, MethodSet *methods, const Method *method, const Request *request);
 /* Microseconds since then; 0 for unprivileged methods. */
 uint64_t call_duration(const Call *call);
 /* The session goes and the call stays with its holder, who is told. */

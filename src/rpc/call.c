@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "rpc/call.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,8 @@ static void call_end(Call *call, const char *outcome)
         call->stats->calls_running--;
         if (call->session)
                 session_call_ended(call->session, call, outcome);
+        (void)method_set_unref(call->methods);
+        free(call->name);
         free(call);
 }
 
@@ -165,11 +168,18 @@ void call_set_cancel(Call *call, CallCancelFunction f, void *userdata)
         call->cancel_userdata = userdata;
 }
 
-void call_set_method(Call *call, const Method *method)
+int call_set_method(Call *call, MethodSet *methods, const Method *method, const Request *request)
 {
+        if (method->flags & METHOD_PREFIX) {
+                call->name = strndup(request->method, request->method_length);
+                if (!call->name)
+                        return -ENOMEM;
+        }
         call->method = method;
+        call->methods = method_set_ref(methods);
         if (method->flags & METHOD_PRIVILEGED)
                 call->begun = monotonic_now();
+        return 0;
 }
 
 uint64_t call_duration(const Call *call)
@@ -180,6 +190,11 @@ uint64_t call_duration(const Call *call)
 const Method *call_method(const Call *call)
 {
         return call->method;
+}
+
+const char *call_name(const Call *call)
+{
+        return call->name ?: call->method->name;
 }
 
 const Peer *call_peer(const Call *call)

@@ -45,6 +45,8 @@ typedef void (*CallCancelFunction)(Call *call, CallEnd why, void *userdata);
 void call_set_cancel(Call *call, CallCancelFunction f, void *userdata);
 
 const Method *call_method(const Call *call);
+/* The method's name as it was called: of a METHOD_PREFIX longer than its row's. */
+const char *call_name(const Call *call);
 const Peer *call_peer(const Call *call);
 /* Whether the caller is privileged on this port. */
 bool call_is_privileged(const Call *call);

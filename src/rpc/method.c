@@ -8,7 +8,11 @@
 /* The rows by name; lengths[i] is that of rows[i]'s name, since names from outside end in no NUL
  * and may hold one. */
 struct MethodSet {
+        unsigned n_ref;
         void *userdata;
+        void (*release)(void *owner);
+        void *owner;
+        bool has_prefixes;
         const Method **rows;
         size_t *lengths;
         size_t n;
@@ -21,6 +25,7 @@ int method_set_new(void *userdata, MethodSet **ret)
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
+        s->n_ref = 1;
         s->userdata = userdata;
         *ret = s;
         return 0;
@@ -54,6 +59,9 @@ int method_set_add(MethodSet *s, const Method *table)
                         return -EEXIST;
                 lengths[i] = strlen(rows[i]->name);
         }
+        for (size_t i = 0; table[i].name; i++)
+                if (table[i].flags & METHOD_PREFIX)
+                        s->has_prefixes = true;
 
         free(s->rows);
         free(s->lengths);
@@ -61,6 +69,24 @@ int method_set_add(MethodSet *s, const Method *table)
         s->lengths = TAKE_PTR(lengths);
         s->n = n;
         return 0;
+}
+
+/* The longest "PREFIX.*" that the name begins with. There are few: a walk will do. */
+static const Method *find_prefix(const MethodSet *s, const char *name, size_t length)
+{
+        const Method *found = NULL;
+        size_t longest = 0;
+
+        for (size_t i = 0; i < s->n; i++) {
+                size_t n = s->lengths[i] - 1; /* without the star */
+
+                if ((s->rows[i]->flags & METHOD_PREFIX) && n > longest && length > n &&
+                    memcmp(s->rows[i]->name, name, n) == 0) {
+                        found = s->rows[i];
+                        longest = n;
+                }
+        }
+        return found;
 }
 
 const Method *method_set_find(const MethodSet *s, const char *name, size_t length)
@@ -79,7 +105,7 @@ const Method *method_set_find(const MethodSet *s, const char *name, size_t lengt
                 else
                         low = middle + 1;
         }
-        return NULL;
+        return s->has_prefixes ? find_prefix(s, name, length) : NULL;
 }
 
 const Method *const *method_set_list(const MethodSet *s, size_t *ret_n)
@@ -93,10 +119,24 @@ void *method_set_userdata(const MethodSet *s)
         return s->userdata;
 }
 
-MethodSet *method_set_free(MethodSet *s)
+void method_set_set_owner(MethodSet *s, void (*release)(void *owner), void *owner)
 {
-        if (!s)
+        s->release = release;
+        s->owner = owner;
+}
+
+MethodSet *method_set_ref(MethodSet *s)
+{
+        s->n_ref++;
+        return s;
+}
+
+MethodSet *method_set_unref(MethodSet *s)
+{
+        if (!s || --s->n_ref > 0)
                 return NULL;
+        if (s->release)
+                s->release(s->owner);
         free(s->rows);
         free(s->lengths);
         free(s);

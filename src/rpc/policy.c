@@ -23,9 +23,9 @@ bool policy_allows_name(const Policy *p, const char *name)
         return globs_match(p->methods, name) && !globs_match(p->block_methods, name);
 }
 
-int policy_check(const Policy *p, const Method *m)
+int policy_check(const Policy *p, const Method *m, const char *name)
 {
-        if (!policy_allows_name(p, m->name))
+        if (!policy_allows_name(p, name))
                 return -EACCES;
         if ((m->flags & METHOD_PRIVILEGED) && !p->privileged)
                 return -EPERM;

@@ -16,5 +16,6 @@ struct Policy {
 
 /* Whether the name is in `methods` and not in `block-methods`. */
 bool policy_allows_name(const Policy *p, const char *name);
-/* 0, or -EACCES: excluded by name, or -EPERM: for privileged callers only. */
-int policy_check(const Policy *p, const Method *m);
+/* For a call of m by that name (of a prefix, a longer one than m's own). 0, or -EACCES: excluded by
+ * name, or -EPERM: for privileged callers only. */
+int policy_check(const Policy *p, const Method *m, const char *name);

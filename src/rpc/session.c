@@ -13,7 +13,7 @@
 struct Session {
         const SessionOwner *owner;
         void *userdata;
-        const MethodSet *methods;
+        MethodSet *methods; /* a reference */
         Stats *stats;
         Stream *stream;
         const Dialect *dialect;
@@ -100,14 +100,14 @@ static int session_check_params(Call *call, const Request *request, json_object 
                                 call_fail_params(call,
                                                  "parameters go by name, not by position; "
                                                  "%s takes none",
-                                                 call->method->name);
+                                                 call_name(call));
                         return -EINVAL;
                 }
                 json_object_put(params);
                 params = NULL;
         }
-        if (!params && (!fields || !fields->name)) {
-                *ret = NULL;
+        if ((!params && (!fields || !fields->name)) || (call->method->flags & METHOD_PREFIX)) {
+                *ret = params;
                 return 0;
         }
         r = params_check(fields, params, &text);
@@ -127,14 +127,13 @@ fail:
         return r;
 }
 
-static void session_run(Session *s, Call *call, const Request *request)
+static void session_run(Call *call, const Request *request)
 {
-        const Method *method = call->method;
         json_object *params = NULL;
 
         if (session_check_params(call, request, &params) < 0)
                 return;
-        method->run(call, params, method_set_userdata(s->methods));
+        call->method->run(call, params, method_set_userdata(call->methods));
         json_object_put(params);
 }
 
@@ -157,27 +156,30 @@ void session_request(Session *s, const Request *request)
                 return;
         }
         method = method_set_find(s->methods, request->method, request->method_length);
-        if (!method) {
+        if (!method || memchr(request->method, '\0', request->method_length)) {
                 call_fail_protocol(call, RPC_METHOD_NOT_FOUND,
                                    "no method %.*s; rpc.discover lists them",
                                    (int)MIN_OF(request->method_length, (size_t)128),
                                    request->method);
                 return;
         }
-        call_set_method(call, method);
-        switch (policy_check(&s->settings.policy, method)) {
+        if (call_set_method(call, s->methods, method, request) < 0) {
+                call_fail_protocol(call, RPC_INTERNAL_ERROR, "out of memory");
+                return;
+        }
+        switch (policy_check(&s->settings.policy, method, call_name(call))) {
         case 0:
-                session_run(s, call, request);
+                session_run(call, request);
                 break;
         case -EPERM:
                 call_fail(call, REASON_NOT_PRIVILEGED, 0,
                           "%s is for privileged callers; `trust` of this port says who is one",
-                          method->name);
+                          call_name(call));
                 break;
         default:
                 call_fail(call, REASON_NOT_ALLOWED, 0,
                           "%s is excluded on this port by `methods` or `block-methods`",
-                          method->name);
+                          call_name(call));
                 break;
         }
 }
@@ -187,7 +189,7 @@ void session_call_ended(Session *s, const Call *call, const char *outcome)
         s->n_calls--;
         if (call->method && (call->method->flags & METHOD_PRIVILEGED)) {
                 CallRecord record = {
-                        .method = call->method,
+                        .name = call_name(call),
                         .outcome = outcome,
                         .duration = call_duration(call),
                 };
@@ -307,6 +309,14 @@ void session_set_settings(Session *s, const SessionSettings *settings)
         stream_set_settings(s->stream, &stream_settings);
 }
 
+void session_set_methods(Session *s, MethodSet *methods)
+{
+        MethodSet *old = s->methods;
+
+        s->methods = method_set_ref(methods);
+        (void)method_set_unref(old);
+}
+
 void session_stop(Session *s)
 {
         stream_finish(s->stream);
@@ -357,7 +367,7 @@ ListLink *session_calls(Session *s)
         return &s->calls;
 }
 
-int session_new(sd_event *event, int fd, const Peer *peer, const MethodSet *methods, Stats *stats,
+int session_new(sd_event *event, int fd, const Peer *peer, MethodSet *methods, Stats *stats,
                 const SessionSettings *settings, const SessionOwner *owner, void *userdata,
                 Session **ret)
 {
@@ -371,7 +381,7 @@ int session_new(sd_event *event, int fd, const Peer *peer, const MethodSet *meth
         *s = (Session){
                 .owner = owner,
                 .userdata = userdata,
-                .methods = methods,
+                .methods = method_set_ref(methods),
                 .stats = stats,
                 .dialect = dialects[0],
                 .settings = *settings,
@@ -399,6 +409,7 @@ Session *session_free(Session *s)
         s->stream = stream_free(s->stream);
         if (s->dialect_state)
                 s->dialect->close(s, s->dialect_state);
+        (void)method_set_unref(s->methods);
         free(s);
         return NULL;
 }

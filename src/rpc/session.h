@@ -35,7 +35,7 @@ struct SessionSettings {
 
 /* How a call of a privileged method ended, for the log. Valid during the call only. */
 struct CallRecord {
-        const Method *method;
+        const char *name;    /* of the method as it was called */
         const char *outcome; /* "ok", a Reason's text, or an RpcCode's */
         uint64_t duration;   /* microseconds */
 };
@@ -49,15 +49,18 @@ struct SessionOwner {
 };
 
 /*
- * fd: a connected, non-blocking stream socket, taken over on success. methods, stats, settings'
- * lists and owner must outlive the session. 0 or -errno.
+ * fd: a connected, non-blocking stream socket, taken over on success. methods is shared; stats,
+ * settings' lists and owner must outlive the session. 0 or -errno.
  */
-int session_new(sd_event *event, int fd, const Peer *peer, const MethodSet *methods, Stats *stats,
+int session_new(sd_event *event, int fd, const Peer *peer, MethodSet *methods, Stats *stats,
                 const SessionSettings *settings, const SessionOwner *owner, void *userdata,
                 Session **ret);
 
 /* After a reload. Calls in flight go on; limits and policy hold from the next text. */
 void session_set_settings(Session *s, const SessionSettings *settings);
+
+/* After a reload: the methods of the calls to come. */
+void session_set_methods(Session *s, MethodSet *methods);
 
 /* Takes no more texts; ends once the calls in flight are answered and the replies are out. */
 void session_stop(Session *s);

@@ -199,7 +199,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(stats.calls_running == 0, "a call was not ended");
         fd_close(pair[1]);
         scan_done(&f.scan);
-        (void)method_set_free(set);
+        (void)method_set_unref(set);
         sd_event_unref(f.event);
         return 0;
 }

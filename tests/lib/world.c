@@ -99,7 +99,7 @@ World *world_free(World *w)
         w->session = session_free(w->session);
         fd_close(w->caller);
         sd_event_unref(w->event);
-        method_set_free(w->methods);
+        method_set_unref(w->methods);
         free(w);
         return NULL;
 }

@@ -42,7 +42,7 @@ static const Method no_methods[] = { { 0 } };
 
 static void test_find(void **state)
 {
-        _cleanup_(method_set_freep) MethodSet *s = NULL;
+        _cleanup_(method_set_unrefp) MethodSet *s = NULL;
         int userdata;
 
         assert_int_equal(method_set_new(&userdata, &s), 0);
@@ -76,7 +76,7 @@ static void test_list_is_sorted(void **state)
 {
         static const char *const names[] = { "agent",        "agent.info", "agent.ping",
                                              "agent.reload", "rpc.cancel", "rpc.discover" };
-        _cleanup_(method_set_freep) MethodSet *s = NULL;
+        _cleanup_(method_set_unrefp) MethodSet *s = NULL;
         const Method *const *list;
         size_t n;
 
@@ -93,7 +93,7 @@ static void test_list_is_sorted(void **state)
 
 static void test_doubled_name(void **state)
 {
-        _cleanup_(method_set_freep) MethodSet *s = NULL;
+        _cleanup_(method_set_unrefp) MethodSet *s = NULL;
         size_t n;
 
         assert_int_equal(method_set_new(NULL, &s), 0);
@@ -114,7 +114,7 @@ static void test_many(void **state)
         enum { COUNT = 300 };
         static char names[COUNT][16];
         static Method table[COUNT + 1];
-        _cleanup_(method_set_freep) MethodSet *s = NULL;
+        _cleanup_(method_set_unrefp) MethodSet *s = NULL;
 
         for (size_t i = 0; i < COUNT; i++) {
                 snprintf(names[i], sizeof(names[i]), "m%zu", i);
@@ -125,7 +125,7 @@ static void test_many(void **state)
         for (size_t i = 0; i < COUNT; i++)
                 assert_ptr_equal(method_set_find(s, names[i], strlen(names[i])), &table[i]);
         assert_null(method_set_find(s, "m300", 4));
-        assert_null(method_set_free(NULL));
+        assert_null(method_set_unref(NULL));
 }
 
 typedef struct PolicyCase PolicyCase;
@@ -183,16 +183,16 @@ static void test_policy_privilege(void **state)
         char *blocked[] = { reload, NULL };
         Policy p = { .methods = every };
 
-        assert_int_equal(policy_check(&p, &agent_methods[0]), 0);
-        assert_int_equal(policy_check(&p, &agent_methods[1]), -EPERM);
+        assert_int_equal(policy_check(&p, &agent_methods[0], agent_methods[0].name), 0);
+        assert_int_equal(policy_check(&p, &agent_methods[1], agent_methods[1].name), -EPERM);
         p.privileged = true;
-        assert_int_equal(policy_check(&p, &agent_methods[1]), 0);
+        assert_int_equal(policy_check(&p, &agent_methods[1], agent_methods[1].name), 0);
 
         /* The name decides before the caller does, so that nobody learns who would be let in. */
         p.block_methods = blocked;
-        assert_int_equal(policy_check(&p, &agent_methods[1]), -EACCES);
+        assert_int_equal(policy_check(&p, &agent_methods[1], agent_methods[1].name), -EACCES);
         p.privileged = false;
-        assert_int_equal(policy_check(&p, &agent_methods[1]), -EACCES);
+        assert_int_equal(policy_check(&p, &agent_methods[1], agent_methods[1].name), -EACCES);
 }
 
 /* docs/protocol.md's closed list, by hand. */

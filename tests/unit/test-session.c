@@ -119,7 +119,7 @@ static void on_privileged_call(Session *s, const CallRecord *record, void *userd
 {
         Fixture *f = userdata;
 
-        (void)snprintf(f->record, sizeof(f->record), "%s %s", record->method->name,
+        (void)snprintf(f->record, sizeof(f->record), "%s %s", record->name,
                        record->outcome);
 }
 
@@ -170,7 +170,7 @@ static int teardown(void **state)
 
         f->session = session_free(f->session);
         fd_close(f->fd);
-        (void)method_set_free(f->methods);
+        (void)method_set_unref(f->methods);
         sd_event_unref(f->event);
         assert_int_equal(f->stats.calls_running, 0);
         free(f);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "base/macros.h"
+#include "config/config.h"
+
+/*
+ * The clean environment of a program: PATH, HOME, USER, LOGNAME, LANG, then the settings' own,
+ * then `extra` (NAME=VALUE, NULL-terminated, or NULL), later ones replacing earlier ones of the
+ * same name; nothing of the daemon's own but LANG. NULL without memory; the caller frees with
+ * text_list_free().
+ */
+char **environment_new(const ProgramSettings *settings, const char *const *extra);

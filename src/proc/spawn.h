@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "base/macros.h"
+
+/*
+ * Programs, and the trees of processes that they become. The only place that forks. One Spawner
+ * serves the process: it is the subreaper of all that it has started and reaps what is left to
+ * it, so that a child which called setsid(), or whose parent has died, still belongs to its
+ * program and ends with it.
+ */
+typedef struct Spawner Spawner;
+typedef struct Spawn Spawn;
+typedef struct SpawnSettings SpawnSettings;
+typedef struct SpawnEnd SpawnEnd;
+
+/* Makes this process a subreaper and takes SIGCHLD (which it blocks). 0 or -errno. */
+int spawner_new(sd_event *event, Spawner **ret);
+/* Kills (SIGKILL) every tree that is left, and reaps. No function is called any more. */
+Spawner *spawner_free(Spawner *s);
+DEFINE_CLEANUP(Spawner, spawner_free)
+/* How many programs, and how many processes of ended programs, are still there. */
+size_t spawner_count(const Spawner *s);
+
+/* What to run; borrowed for the call of spawn_start() alone. */
+struct SpawnSettings {
+        char *const *argv;        /* argv[0] is an absolute path */
+        char *const *environment; /* the whole of it, NAME=VALUE; NULL: none */
+        const char *directory;    /* absolute */
+        bool change_user;         /* to what follows; else the credentials stay as they are */
+        uid_t uid;
+        gid_t gid;
+        const gid_t *groups;
+        size_t n_groups;
+        /* Standard input, output and error, borrowed; negative: /dev/null. They may be one
+         * and the same. Nothing else is inherited. */
+        int fds[3];
+        uint64_t kill_timeout; /* microseconds from TERM to KILL */
+};
+
+typedef enum SpawnOutcome {
+        SPAWN_FAILED,   /* it could not be started: error, and what failed */
+        SPAWN_EXITED,   /* status: exit status */
+        SPAWN_SIGNALED, /* status: the signal */
+} SpawnOutcome;
+
+struct SpawnEnd {
+        SpawnOutcome outcome;
+        int status;
+        int error;           /* errno, positive */
+        const char *problem; /* "cannot execute /no/such: No such file or directory"; else NULL */
+        uint64_t duration;   /* microseconds */
+};
+
+/*
+ * The program itself has ended, or could not be started. Called once, never from within
+ * spawn_start(). What is left of its tree is being ended: TERM, then KILL. The Spawn may be
+ * freed within.
+ */
+typedef void (*SpawnFunction)(Spawn *p, const SpawnEnd *end, void *userdata);
+
+/* Starts a program without waiting for its exec. 0, or -errno where not even a child was made. */
+int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, void *userdata,
+                Spawn **ret);
+pid_t spawn_pid(const Spawn *p);
+
+/* Ends the whole tree: TERM, and after kill-timeout KILL. `ended` is still called. */
+void spawn_stop(Spawn *p);
+
+/* Forgets the program: `ended` is not called. A tree that is still there is ended as by
+ * spawn_stop(), by the Spawner. NULL is fine. */
+Spawn *spawn_free(Spawn *p);
+DEFINE_CLEANUP(Spawn, spawn_free)
