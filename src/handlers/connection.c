@@ -39,6 +39,8 @@ int connection_new(const ConnectionContext *context, int fd, const Peer *peer, C
                 .handler = handler_get(settings->handler),
         };
         list_init(&c->link);
+        if (settings->address.kind == ADDRESS_VSOCK)
+                c->peer.local_port = settings->address.port;
         context->stats->connections_current++;
         c->privileged = connection_judge(c);
         if (c->handler->guards_connection && !c->privileged)

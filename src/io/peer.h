@@ -22,7 +22,8 @@ typedef enum PeerKind {
 struct Peer {
         PeerKind kind;
         uint32_t cid;
-        uint32_t port; /* vsock and TCP: the source port */
+        uint32_t port;       /* vsock and TCP: the source port */
+        uint32_t local_port; /* vsock: ours, that it called; filled in by who accepted it */
         uid_t uid;
         gid_t gid;
         pid_t pid;

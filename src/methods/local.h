@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include <json-c/json.h>
-
 #include "config/config.h"
 #include "methods/context.h"
+#include "methods/local-server.h"
 #include "rpc/method.h"
 
 /*
@@ -21,7 +20,8 @@ int local_methods_new(AgentContext *context, const Config *config, LocalMethods 
                       LocalMethods **ret, const Method **ret_table);
 /* For method_set_set_owner(): frees the rows when the set is freed. */
 LocalMethods *local_methods_unref(LocalMethods *l);
+DEFINE_CLEANUP(LocalMethods, local_methods_unref)
 
-/* Local servers' own OpenRPC documents, for rpc.discover: merges what each gives within a
- * second into `methods` (an array) and calls done. */
-typedef void (*LocalDiscoverFunction)(json_object *methods, void *userdata);
+/* The server behind a METHOD_PREFIX row of such a table, and the bytes that its replies may have.
+ */
+LocalServer *local_method_server(const Method *row);

@@ -7,13 +7,6 @@
 #include "rpc/call.h"
 #include "rpc/session.h"
 
-static void rpc_discover(Call *call, json_object *params, void *userdata)
-{
-        const AgentContext *context = userdata;
-
-        call_reply(call, discover_document(context->methods, session_policy(call_session(call))));
-}
-
 static void rpc_cancel(Call *call, json_object *params, void *userdata)
 {
         json_object *id = NULL;
@@ -66,7 +59,8 @@ const Method rpc_methods[] = {
           .params = cancel_fields,
           .reasons = 1U << REASON_NOT_FOUND | 1U << REASON_UNSUPPORTED },
         { .name = "rpc.discover",
-          .run = rpc_discover,
+          .run = discover_run,
+          .flags = METHOD_ASYNC,
           .summary = "Describes the methods of this port as an OpenRPC document",
           .result = discover_fields },
         {},

@@ -151,6 +151,11 @@ void call_fail_data(Call *call, Reason reason, int error, json_object *data, con
         va_end(ap);
 }
 
+void call_fail_passed(Call *call, const char *json, size_t length)
+{
+        call_end_error(call, &(CallError){ .passed = json, .passed_length = length }, "error");
+}
+
 void call_fail_params(Call *call, const char *format, ...)
 {
         char message[512];
@@ -195,6 +200,11 @@ const Method *call_method(const Call *call)
 const char *call_name(const Call *call)
 {
         return call->name ?: call->method->name;
+}
+
+MethodSet *call_methods(const Call *call)
+{
+        return call->methods;
 }
 
 const Peer *call_peer(const Call *call)

@@ -26,6 +26,9 @@ void call_fail(Call *call, Reason reason, int error, const char *format, ...) _p
 /* The same with further members for `data` (an object, taken over; may be NULL). */
 void call_fail_data(Call *call, Reason reason, int error, json_object *data, const char *format,
                     ...) _printf_(5, 6);
+/* Ends the call with the error of somebody else who ran it: JSON text of an object that has an
+ * integer `code` and a string `message`, without a newline, which becomes the reply's as it is. */
+void call_fail_passed(Call *call, const char *json, size_t length);
 /* Ends the call with -32602; the message names the parameter. */
 void call_fail_params(Call *call, const char *format, ...) _printf_(2, 3);
 
@@ -48,6 +51,8 @@ const Method *call_method(const Call *call);
 /* The method's name as it was called: of a METHOD_PREFIX longer than its row's. */
 const char *call_name(const Call *call);
 const Peer *call_peer(const Call *call);
+/* The methods in force when it began, which it keeps. */
+MethodSet *call_methods(const Call *call);
 /* Whether the caller is privileged on this port. */
 bool call_is_privileged(const Call *call);
 /* The connection that the call came by; what rpc.cancel and streaming methods need. */

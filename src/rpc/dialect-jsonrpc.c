@@ -162,33 +162,42 @@ static json_object *error_to_json(const CallError *error)
         return o;
 }
 
+static void write_error_text(Session *s, Batch *b, const char *id, size_t id_length,
+                             const char *json, size_t length)
+{
+        size_t n = sizeof(ERROR_BEGIN) - 1 + length + sizeof(ID_BEGIN) - 1 + id_length + 1;
+        char *p;
+
+        p = reply_reserve(s, b, n);
+        if (!p)
+                return;
+        p = PUT_LITERAL(p, ERROR_BEGIN);
+        p = put(p, json, length);
+        p = PUT_LITERAL(p, ID_BEGIN);
+        p = put(p, id, id_length);
+        p = PUT_LITERAL(p, "}");
+        reply_commit(s, b, p, n);
+}
+
 static void write_error(Session *s, Batch *b, const char *id, size_t id_length,
                         const CallError *error)
 {
         json_object *o;
         const char *json;
-        size_t length, n;
-        char *p;
+        size_t length;
 
+        if (error->passed) {
+                write_error_text(s, b, id, id_length, error->passed, error->passed_length);
+                return;
+        }
         o = error_to_json(error);
         json = o ? json_object_to_json_string_length(
                            o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length)
                  : NULL;
-        if (!json) {
-                json_object_put(o);
+        if (json)
+                write_error_text(s, b, id, id_length, json, length);
+        else
                 stream_break(session_stream(s), -ENOMEM);
-                return;
-        }
-        n = sizeof(ERROR_BEGIN) - 1 + length + sizeof(ID_BEGIN) - 1 + id_length + 1;
-        p = reply_reserve(s, b, n);
-        if (p) {
-                p = PUT_LITERAL(p, ERROR_BEGIN);
-                p = put(p, json, length);
-                p = PUT_LITERAL(p, ID_BEGIN);
-                p = put(p, id, id_length);
-                p = PUT_LITERAL(p, "}");
-                reply_commit(s, b, p, n);
-        }
         json_object_put(o);
 }
 

@@ -37,6 +37,9 @@ struct CallError {
         const char *message;
         int error; /* errno, or 0 */
         json_object *data;
+        /* Instead of all these: somebody else's, the whole error object as JSON text; or NULL. */
+        const char *passed;
+        size_t passed_length;
 };
 
 struct Dialect {

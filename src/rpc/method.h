@@ -25,6 +25,9 @@ typedef enum MethodFlags {
         /* Its name is "PREFIX.*": it takes every method of that prefix that has no row of its
          * own, and whatever parameters by name; call_name() tells which was called. */
         METHOD_PREFIX = 1 << 2,
+        /* Its result is no object that `result` could describe: a string, or whatever JSON. */
+        METHOD_RESULT_STRING = 1 << 3,
+        METHOD_RESULT_ANY = 1 << 4,
 } MethodFlags;
 
 /* All facts of a method. A table ends with a row whose name is NULL. */

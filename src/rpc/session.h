@@ -36,7 +36,7 @@ struct SessionSettings {
 /* How a call of a privileged method ended, for the log. Valid during the call only. */
 struct CallRecord {
         const char *name;    /* of the method as it was called */
-        const char *outcome; /* "ok", a Reason's text, or an RpcCode's */
+        const char *outcome; /* "ok", a Reason's text, an RpcCode's, or "error": passed on */
         uint64_t duration;   /* microseconds */
 };
 
