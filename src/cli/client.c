@@ -339,15 +339,15 @@ static bool is_worth_waiting(int error)
         }
 }
 
-/* One dial and one answer. 0 or -errno. */
-static int client_attempt(Client *c, uint64_t until)
+/* One dial, and one answer if there is to be one. 0 or -errno. */
+static int client_attempt(Client *c, uint64_t until, bool answer)
 {
         json_object *result = NULL, *error = NULL;
         uint64_t deadline = c->deadline;
         int r;
 
         r = client_dial(c, until);
-        if (r < 0)
+        if (r < 0 || !answer)
                 return r;
         c->deadline = until;
         r = client_call(c, "agent.ping", NULL, &result, &error);
@@ -357,14 +357,16 @@ static int client_attempt(Client *c, uint64_t until)
         return r < 0 ? r : 0;
 }
 
-int client_wait(Client *c, uint64_t until, ClientFailedFunction failed, void *userdata)
+static int client_retry(Client *c, uint64_t until, bool answer, ClientFailedFunction failed,
+                        void *userdata)
 {
         uint64_t delay = RETRY_FIRST, now;
         int r;
 
         until = MIN_OF(until, c->deadline);
         for (;;) {
-                r = client_attempt(c, MIN_OF(until, client_later(client_now(), ATTEMPT_MAX)));
+                r = client_attempt(c, MIN_OF(until, client_later(client_now(), ATTEMPT_MAX)),
+                                   answer);
                 if (r >= 0 || !is_worth_waiting(r))
                         return r;
                 now = client_now();
@@ -382,6 +384,22 @@ int client_wait(Client *c, uint64_t until, ClientFailedFunction failed, void *us
                         return r;
                 delay = MIN_OF(delay * 2, RETRY_LAST);
         }
+}
+
+int client_wait(Client *c, uint64_t until, ClientFailedFunction failed, void *userdata)
+{
+        return client_retry(c, until, true, failed, userdata);
+}
+
+int client_wait_connected(Client *c, uint64_t until, ClientFailedFunction failed, void *userdata)
+{
+        return client_retry(c, until, false, failed, userdata);
+}
+
+int client_take_fd(Client *c)
+{
+        c->io = sd_event_source_disable_unref(c->io);
+        return TAKE_FD(c->fd);
 }
 
 int client_pause(Client *c, uint64_t until)

@@ -41,6 +41,12 @@ int client_connect(Client *c);
  */
 typedef void (*ClientFailedFunction)(Client *c, int error, void *userdata);
 int client_wait(Client *c, uint64_t until, ClientFailedFunction failed, void *userdata);
+/* The same until a connection is made: nothing is sent to what need not be an agent. */
+int client_wait_connected(Client *c, uint64_t until, ClientFailedFunction failed, void *userdata);
+
+/* The socket of a connection by which nothing was called yet: non-blocking, nothing read from it.
+ * The caller's from now on; the client has none. */
+int client_take_fd(Client *c);
 
 /*
  * One call. params: an object or array, borrowed, or NULL for none. 0 with *ret_result (owned

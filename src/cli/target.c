@@ -34,13 +34,15 @@ static void on_attempt_failed(Client *c, int error, void *userdata)
                 output_error("waiting: %s", w->text);
 }
 
-static int open_waiting(Client *c, const Settings *s, uint64_t start)
+typedef int (*WaitFunction)(Client *c, uint64_t until, ClientFailedFunction failed, void *userdata);
+
+static int open_waiting(Client *c, const Settings *s, WaitFunction wait, uint64_t start)
 {
         Waiting w = {};
         int r;
 
         client_set_deadline(c, s->timeout_given ? client_later(start, s->timeout) : TEXT_INFINITY);
-        r = client_wait(c, client_later(start, s->wait_time), on_attempt_failed, &w);
+        r = wait(c, client_later(start, s->wait_time), on_attempt_failed, &w);
         if (r == -ETIMEDOUT) {
                 if (w.text)
                         output_error("the guest did not answer in time; at last: %s", w.text);
@@ -53,27 +55,21 @@ static int open_waiting(Client *c, const Settings *s, uint64_t start)
         return r < 0 ? target_failed(c, r) : EXIT_OK;
 }
 
-int target_open(const char *text, const Settings *s, Client **ret)
+static int open_address(const Address *target, const Settings *s, unsigned dial_flags,
+                        WaitFunction wait, Client **ret)
 {
         _cleanup_(client_freep) Client *c = NULL;
-        _cleanup_address_ Address target = ADDRESS_NULL;
-        _cleanup_free_ char *problem = NULL;
         uint64_t start = client_now();
         int r;
 
-        r = address_parse_target(text, &target, &problem);
-        if (r < 0) {
-                output_error("%s", problem ?: strerror(-r));
-                return EXIT_USAGE;
-        }
-        r = client_new(&target, geteuid() == 0 ? DIAL_PRIVILEGED_PORT : 0, &c);
+        r = client_new(target, dial_flags, &c);
         if (r < 0) {
                 output_error("%s", strerror(-r));
                 return EXIT_REFUSED;
         }
 
         if (s->wait) {
-                r = open_waiting(c, s, start);
+                r = open_waiting(c, s, wait, start);
                 if (r != EXIT_OK)
                         return r;
                 /* Without --timeout the wait may be long; the default is for what comes after. */
@@ -86,6 +82,65 @@ int target_open(const char *text, const Settings *s, Client **ret)
                         return target_failed(c, r);
         }
         *ret = TAKE_PTR(c);
+        return EXIT_OK;
+}
+
+int target_open(const char *text, const Settings *s, Client **ret)
+{
+        _cleanup_address_ Address target = ADDRESS_NULL;
+        int r;
+
+        r = target_parse(text, NULL, &target);
+        if (r != EXIT_OK)
+                return r;
+        return open_address(&target, s, geteuid() == 0 ? DIAL_PRIVILEGED_PORT : 0, client_wait,
+                            ret);
+}
+
+int target_connect(const Address *target, const Settings *s, Client **ret)
+{
+        return open_address(target, s, 0, client_wait_connected, ret);
+}
+
+static int set_port(Address *target, const char *text)
+{
+        _cleanup_free_ char *problem = NULL;
+        uint32_t port;
+        int r;
+
+        if (target->kind == ADDRESS_UNIX) {
+                output_error("a Unix socket has no ports: leave the port away, or was mux: meant?");
+                return EXIT_USAGE;
+        }
+        r = address_parse_port(text, &port, &problem);
+        if (r < 0) {
+                output_error("%s", problem ?: strerror(-r));
+                return EXIT_USAGE;
+        }
+        if (target->kind == ADDRESS_TCP && (port == 0 || port > UINT16_MAX)) {
+                output_error("a TCP port is a number from 1 to %d", UINT16_MAX);
+                return EXIT_USAGE;
+        }
+        target->port = port;
+        return EXIT_OK;
+}
+
+int target_parse(const char *text, const char *port, Address *ret)
+{
+        _cleanup_address_ Address target = ADDRESS_NULL;
+        _cleanup_free_ char *problem = NULL;
+        int r;
+
+        r = address_parse_target(text, &target, &problem);
+        if (r < 0) {
+                output_error("%s", problem ?: strerror(-r));
+                return EXIT_USAGE;
+        }
+        r = port ? set_port(&target, port) : EXIT_OK;
+        if (r != EXIT_OK)
+                return r;
+        *ret = target;
+        target = ADDRESS_NULL;
         return EXIT_OK;
 }
 

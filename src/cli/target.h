@@ -16,6 +16,16 @@
 int target_open(const char *text, const Settings *s, Client **ret);
 
 /*
+ * The same for a connection that no call is made by: without a privileged port, to what need not
+ * be an agent. client_take_fd() has the socket.
+ */
+int target_connect(const Address *target, const Settings *s, Client **ret);
+
+/* Prints why a TARGET (and a PORT, which goes before that of the TARGET; NULL for none) makes no
+ * address, and returns EXIT_USAGE; or EXIT_OK with *ret, the caller's to address_done(). */
+int target_parse(const char *text, const char *port, Address *ret);
+
+/*
  * One call. EXIT_OK with *ret_result owned by the caller (NULL: null), or another ExitCode: then
  * the reason has been printed; a guest's error with --json also on stdout, {"error": ...}.
  */

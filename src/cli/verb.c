@@ -50,6 +50,29 @@ const Verb verbs[] = {
           .min_args = 1,
           .max_args = 1,
           .run = verb_methods },
+        { .name = "connect",
+          .args = "TARGET [PORT]",
+          .summary = "Connect standard input and output to a port of a target",
+          .help = "Any port of any target: PORT goes before the one in TARGET. The end of the\n"
+                  "standard input is passed on where that is possible, and what the guest sends\n"
+                  "is written until it ends. As ssh's ProxyCommand: guestwire connect 21 22",
+          .options = OPTION_TIMEOUT | OPTION_WAIT,
+          .takes_target = true,
+          .min_args = 1,
+          .max_args = 2,
+          .run = verb_connect },
+        { .name = "forward",
+          .args = "TARGET LOCAL:REMOTE...",
+          .summary = "Listen here for a target's ports",
+          .help = "LOCAL is a TCP port (on 127.0.0.1), ADDRESS:PORT, [V6]:PORT or the path of a\n"
+                  "Unix socket, REMOTE a vsock port of the target. Each client gets a connection\n"
+                  "of its own. SIGUSR1 prints statistics; SIGINT and SIGTERM print them and end\n"
+                  "it.",
+          .options = OPTION_TIMEOUT | OPTION_JSON,
+          .takes_target = true,
+          .min_args = 2,
+          .max_args = ARGS_ANY,
+          .run = verb_forward },
         { .name = "cid",
           .args = "",
           .summary = "Show this machine's vsock CID and what it means",
@@ -66,6 +89,17 @@ const Verb verbs[] = {
           .min_args = 1,
           .max_args = 1,
           .run = verb_guid },
+        { .name = "hyperv",
+          .args = "TARGET|--config FILE",
+          .summary = "Print what registers an agent's ports on a Hyper-V host",
+          .help = "A PowerShell script, or with --reg a file for regedit, for an administrator of\n"
+                  "the host. The ports are those that the agent tells, or those of a "
+                  "configuration\n"
+                  "file.",
+          .options = OPTION_TIMEOUT | OPTION_WAIT | OPTION_CONFIG | OPTION_REG | OPTION_UNREGISTER,
+          .takes_target = true,
+          .max_args = 1,
+          .run = verb_hyperv },
         { .name = "doctor",
           .args = "",
           .summary = "Check whether vsock works on this machine, and say what to do",
@@ -135,6 +169,24 @@ static int set_json(Settings *s, const char *value)
         return 0;
 }
 
+static int set_config(Settings *s, const char *value)
+{
+        s->config = value;
+        return 0;
+}
+
+static int set_reg(Settings *s, const char *value)
+{
+        s->reg = true;
+        return 0;
+}
+
+static int set_unregister(Settings *s, const char *value)
+{
+        s->unregister = true;
+        return 0;
+}
+
 static int set_help(Settings *s, const char *value)
 {
         s->help = true;
@@ -156,6 +208,11 @@ const Option options[] = {
         { "wait", 0, "TIME", true, OPTION_WAIT,
           "Wait until the guest answers, at most TIME if one is given", set_wait },
         { "json", 0, NULL, false, OPTION_JSON, "Print JSON", set_json },
+        { "config", 0, "FILE", false, OPTION_CONFIG,
+          "The agent's configuration, instead of asking it", set_config },
+        { "reg", 0, NULL, false, OPTION_REG, "Print a .reg file instead of PowerShell", set_reg },
+        { "unregister", 0, NULL, false, OPTION_UNREGISTER, "Print what removes the ports again",
+          set_unregister },
         { "help", 'h', NULL, false, OPTION_HELP, "Print this help", set_help },
         { "version", 0, NULL, false, OPTION_VERSION, "Print the version", set_version },
         {},

@@ -33,6 +33,9 @@ typedef enum OptionBit {
         OPTION_JSON = 1 << 4,
         OPTION_HELP = 1 << 5,
         OPTION_VERSION = 1 << 6,
+        OPTION_CONFIG = 1 << 7,
+        OPTION_REG = 1 << 8,
+        OPTION_UNREGISTER = 1 << 9,
 } OptionBit;
 
 /* What the options set. Times are microseconds. */
@@ -44,6 +47,9 @@ struct Settings {
         bool wait;
         uint64_t wait_time; /* TEXT_INFINITY: as long as it takes */
         bool json;
+        const char *config; /* a file, or NULL */
+        bool reg;
+        bool unregister;
         bool help;
         bool version;
 };
@@ -93,6 +99,9 @@ int verb_ping(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_info(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_call(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_methods(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_connect(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_forward(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_cid(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_guid(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_hyperv(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_doctor(const Verb *verb, char **args, size_t n, const Settings *s);
