@@ -19,15 +19,30 @@ int config_new(Config **ret)
         return 0;
 }
 
+static void done_fields(void *settings, unsigned sections)
+{
+        for (const ConfigOption *o = config_options; o->key; o++)
+                if ((o->sections & sections) && o->type->done)
+                        o->type->done((char *)settings + o->offset);
+}
+
 ListenSettings *config_listen_free(ListenSettings *l)
 {
         if (!l)
                 return NULL;
-        for (const ConfigOption *o = config_options; o->key; o++)
-                if (o->sections != CONFIG_SECTION_AGENT && o->type->done)
-                        o->type->done((char *)l + o->offset);
+        done_fields(l, CONFIG_SECTION_PORT | CONFIG_SECTION_LISTEN);
         free(l->section);
         free(l);
+        return NULL;
+}
+
+MethodSettings *config_method_free(MethodSettings *m)
+{
+        if (!m)
+                return NULL;
+        done_fields(m, CONFIG_SECTION_METHOD);
+        free(m->name);
+        free(m);
         return NULL;
 }
 
@@ -44,6 +59,9 @@ Config *config_unref(Config *c)
         for (size_t i = 0; i < c->n_listens; i++)
                 config_listen_free(c->listens[i]);
         free(c->listens);
+        for (size_t i = 0; i < c->n_methods; i++)
+                config_method_free(c->methods[i]);
+        free(c->methods);
         /* Every type that [agent] has is plain. */
         free(c);
         return NULL;

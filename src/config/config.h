@@ -57,11 +57,11 @@ struct ProgramSettings {
         gid_t gid;
         gid_t *groups; /* supplementary */
         size_t n_groups;
-        char *directory;    /* absolute; NULL: / */
+        char *directory;    /* absolute */
         char **environment; /* NAME=VALUE, NULL-terminated, or NULL */
         uint64_t timeout;   /* microseconds; TEXT_INFINITY: none */
         uint64_t kill_timeout;
-        uint64_t max_instances;
+        uint64_t max_instances; /* 0: no limit but of connections, or calls */
 };
 
 /* One `[port N]` or `[listen NAME]`. */
@@ -172,6 +172,7 @@ const char *trust_to_text(unsigned trust);
 
 void config_errors_done(ConfigErrors *e);
 
-/* For the loader: an empty configuration, and a section that is not in one yet. 0 or -ENOMEM. */
+/* For the loader: an empty configuration, and sections that are not in one. 0 or -ENOMEM. */
 int config_new(Config **ret);
 ListenSettings *config_listen_free(ListenSettings *l);
+MethodSettings *config_method_free(MethodSettings *m);

@@ -21,16 +21,20 @@ typedef struct ConfigMerge ConfigMerge;
 struct ConfigOrigin {
         size_t file;
         unsigned line;
-        bool set; /* to a value of its own, not back to the preset */
-        bool bad; /* to something that was refused */
+        bool set;   /* to a value of its own, not back to the preset */
+        bool bad;   /* to something that was refused */
+        char *text; /* the value as it was written, where it is set */
 };
 
 struct ConfigSection {
         ConfigSectionKind kind;
-        ConfigOrigin header;      /* its last mention */
-        ConfigOrigin *origins;    /* one a row of config_options */
-        ListenSettings *settings; /* owned until it is in the configuration; [agent]: NULL */
-        bool broken;              /* its header was refused: read for its errors only */
+        char *name;             /* as it is printed: "agent", "port 1000", "method a.b" */
+        ConfigOrigin header;    /* its last mention */
+        ConfigOrigin *origins;  /* one a row of config_options, of a key its first row's */
+        ListenSettings *listen; /* owned until they are in the configuration; else NULL */
+        MethodSettings *method; /* the same */
+        unsigned handler;       /* mask of one, once it is settled */
+        bool broken;            /* its header was refused: read for its errors only */
 };
 
 struct ConfigMerge {
@@ -54,8 +58,11 @@ int config_merge_finish(ConfigMerge *m, Config **ret, ConfigErrors *errors);
 void config_merge_done(ConfigMerge *m);
 #define _cleanup_config_merge_ _cleanup_(config_merge_done)
 
-/* The origin of a row's key in a section. */
+/* The origin of a row's key in a section that takes it. */
 ConfigOrigin *config_section_origin(const ConfigSection *s, const ConfigOption *o);
+
+/* settle.c: fills a section's settings from its values and the presets. 0 or -errno. */
+int config_settle(ConfigMerge *m, ConfigSection *s);
 
 /* check.c: what sections say against themselves and each other, into m->problems. */
 void config_check(ConfigMerge *m);

@@ -277,3 +277,84 @@ void quote_print(FILE *f, const char *key, const char *value)
                 print_quoted(f, column, value);
         fputc('\n', f);
 }
+
+/* A character of words_join()'s, or an escape, which no line's end may part. */
+static size_t atom_length(const char *p)
+{
+        size_t n = 1;
+
+        if (*p == '\\')
+                return p[1] == 'x' ? 4 : 2;
+        while ((unsigned char)*p >= 0x80 && ((unsigned char)p[n] & 0xc0) == 0x80 && n < 4)
+                n++;
+        return n;
+}
+
+/* The columns up to the end of the word at p, with what may have to be escaped on a new line. */
+static size_t joined_word_columns(const char *p)
+{
+        bool quoted = false;
+        size_t n = 0;
+
+        for (; *p && (quoted || *p != ' '); p += atom_length(p)) {
+                quoted ^= *p == '"';
+                n += *p == '=' ? 4 : atom_length(p);
+        }
+        return n + 3;
+}
+
+static void print_atom(FILE *f, const char *p, size_t n, unsigned place, size_t *column)
+{
+        if (n == 1 && must_be_hex((unsigned char)*p, place)) {
+                fprintf(f, "\\x%02x", (unsigned)*p);
+                *column += 4;
+        } else {
+                fwrite(p, 1, n, f);
+                *column += n;
+        }
+}
+
+static void print_joined_words(FILE *f, size_t column, const char *text)
+{
+        unsigned place = 0;
+        bool quoted = false;
+
+        for (const char *p = text; *p;) {
+                size_t n = atom_length(p);
+
+                if (*p == ' ' && !quoted &&
+                    column + 1 + joined_word_columns(p + 1) > WRAP_COLUMNS) {
+                        fprintf(f, "\n%*s", WRAP_INDENT, "");
+                        column = WRAP_INDENT;
+                        place = PLACE_LINE_FIRST | PLACE_CONTINUED;
+                        p++;
+                        continue;
+                }
+                /* A separator keeps its place: at a line's beginning it would be lost. */
+                if (column + 4 > WRAP_COLUMNS + WRAP_INDENT && (quoted || *p != ' ')) {
+                        fprintf(f, "\\\n%*s", WRAP_INDENT, "");
+                        column = WRAP_INDENT;
+                        place = PLACE_LINE_FIRST | PLACE_CONTINUED;
+                }
+                print_atom(f, p, n, place, &column);
+                quoted ^= *p == '"';
+                place &= PLACE_CONTINUED;
+                p += n;
+        }
+}
+
+void quote_print_words(FILE *f, const char *key, const char *text)
+{
+        size_t column = strlen(key) + strlen(" = ");
+
+        if (!*text) {
+                fprintf(f, "%s =\n", key);
+                return;
+        }
+        fprintf(f, "%s = ", key);
+        if (column + strlen(text) <= LINE_COLUMNS)
+                fputs(text, f);
+        else
+                print_joined_words(f, column, text);
+        fputc('\n', f);
+}

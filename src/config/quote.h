@@ -22,3 +22,6 @@ int quote_undo(const char *text, char **ret, char **ret_problem);
  * (valid UTF-8, no NUL) it holds: quoted where it must be, continued where it is long.
  */
 void quote_print(FILE *f, const char *key, const char *value);
+
+/* The same for a text that words_join() made, which is not put into quotes as a whole. */
+void quote_print_words(FILE *f, const char *key, const char *text);

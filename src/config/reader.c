@@ -50,6 +50,7 @@ struct Reader {
         /* The value under way. */
         enum { VALUE_NONE, VALUE_TAKEN, VALUE_REFUSED } state;
         unsigned value_line;
+        bool words; /* it keeps its quotes */
         Buffer value;
         int error;
 };
@@ -78,7 +79,7 @@ static void reader_end_value(Reader *r)
 
         if (r->state == VALUE_TAKEN && r->error == 0) {
                 r->error = buffer_append(&r->value, "", 1);
-                if (r->error == 0 && *buffer_peek(&r->value) == '"') {
+                if (r->error == 0 && !r->words && *buffer_peek(&r->value) == '"') {
                         k = quote_undo(buffer_peek(&r->value), &value, &problem);
                         if (k == -EINVAL)
                                 r->calls->error(r->userdata, r->value_line, problem);
@@ -209,6 +210,7 @@ static void reader_key(Reader *r, const char *line, size_t n)
         memcpy(r->fed_key, line, key_n);
         r->fed_key[key_n] = '\0';
         r->value_line = r->line;
+        r->words = r->calls->takes_words && r->calls->takes_words(r->userdata, r->fed_key);
         reader_feed(r, "", line, n, "");
         for (separator++; separator < line + n && is_blank(*separator); separator++)
                 ;
@@ -351,9 +353,9 @@ static bool reader_value_is_joined(const Reader *r)
         if (r->value.size == 0)
                 return false;
         value = buffer_peek(&r->value);
-        if (*value != '"')
+        if (*value != '"' && !r->words)
                 return false;
-        while (value[r->value.size - 1 - n] == '\\')
+        while (n < r->value.size && value[r->value.size - 1 - n] == '\\')
                 n++;
         return n % 2 == 1;
 }

@@ -3,9 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "config/table.h"
+#include "config/user.h"
 
 /* How much of a bad value an error repeats. */
 #define VALUE_SHOWN 64
@@ -21,9 +20,7 @@
 #define GLOB_MAX 128
 #define GLOBS_MAX 512
 
-/* -EINVAL with `"text" ` and a sentence in *ret_problem. */
-static int _printf_(3, 4)
-        value_refuse(const char *text, char **ret_problem, const char *format, ...)
+int value_refuse(const char *text, char **ret_problem, const char *format, ...)
 {
         _cleanup_free_ char *shown = NULL, *sentence = NULL;
         char *problem;
@@ -68,7 +65,7 @@ static char *print_count(const ConfigOption *o, const void *field)
         return text_format("%" PRIu64, *(const uint64_t *)field);
 }
 
-const ConfigType config_type_count = { parse_count, print_count, NULL };
+const ConfigType config_type_count = { parse_count, print_count, NULL, false };
 
 static int parse_size(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
@@ -99,7 +96,7 @@ static char *print_size(const ConfigOption *o, const void *field)
         return strdup(text);
 }
 
-const ConfigType config_type_size = { parse_size, print_size, NULL };
+const ConfigType config_type_size = { parse_size, print_size, NULL, false };
 
 static int parse_time(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
@@ -143,8 +140,8 @@ static char *print_time(const ConfigOption *o, const void *field)
         return strdup(text);
 }
 
-const ConfigType config_type_time = { parse_time, print_time, NULL };
-const ConfigType config_type_time_or_none = { parse_time_or_none, print_time, NULL };
+const ConfigType config_type_time = { parse_time, print_time, NULL, false };
+const ConfigType config_type_time_or_none = { parse_time_or_none, print_time, NULL, false };
 
 static int parse_boolean(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
@@ -158,7 +155,7 @@ static char *print_boolean(const ConfigOption *o, const void *field)
         return strdup(*(const bool *)field ? "yes" : "no");
 }
 
-const ConfigType config_type_boolean = { parse_boolean, print_boolean, NULL };
+const ConfigType config_type_boolean = { parse_boolean, print_boolean, NULL, false };
 
 static int parse_level(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
@@ -174,7 +171,7 @@ static char *print_level(const ConfigOption *o, const void *field)
         return strdup(log_level_to_text(*(const int *)field));
 }
 
-const ConfigType config_type_level = { parse_level, print_level, NULL };
+const ConfigType config_type_level = { parse_level, print_level, NULL, false };
 
 static int parse_mode(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
@@ -192,7 +189,7 @@ static char *print_mode(const ConfigOption *o, const void *field)
         return text_format("%04o", (unsigned)*(const mode_t *)field);
 }
 
-const ConfigType config_type_mode = { parse_mode, print_mode, NULL };
+const ConfigType config_type_mode = { parse_mode, print_mode, NULL, false };
 
 static int parse_text(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
@@ -210,7 +207,7 @@ static char *print_text(const ConfigOption *o, const void *field)
         return strdup(*(char *const *)field);
 }
 
-const ConfigType config_type_text = { parse_text, print_text, freep };
+const ConfigType config_type_text = { parse_text, print_text, freep, false };
 
 static int parse_address(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
@@ -238,7 +235,7 @@ static void done_address(void *field)
         address_done(field);
 }
 
-const ConfigType config_type_address = { parse_address, print_address, done_address };
+const ConfigType config_type_address = { parse_address, print_address, done_address, false };
 
 static int parse_cids(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
@@ -263,7 +260,7 @@ static void done_cids(void *field)
         cid_set_done(field);
 }
 
-const ConfigType config_type_cids = { parse_cids, print_cids, done_cids };
+const ConfigType config_type_cids = { parse_cids, print_cids, done_cids, false };
 
 /* Whether a glob can match the name of any method: their letters, and fnmatch()'s signs. */
 static bool glob_is_sound(const char *glob)
@@ -330,10 +327,13 @@ static void done_globs(void *field)
         text_list_freep(field);
 }
 
-const ConfigType config_type_globs = { parse_globs, print_globs, done_globs };
+const ConfigType config_type_globs = { parse_globs, print_globs, done_globs, false };
 
 static const char *const handler_names[HANDLER_KIND_MAX] = {
         [HANDLER_RPC] = "rpc",
+        [HANDLER_ECHO] = "echo",
+        [HANDLER_FORWARD] = "forward",
+        [HANDLER_EXEC] = "exec",
 };
 
 const char *handler_kind_to_text(HandlerKind k)
@@ -364,7 +364,7 @@ static char *print_handler(const ConfigOption *o, const void *field)
         return strdup(handler_kind_to_text(*(const HandlerKind *)field));
 }
 
-const ConfigType config_type_handler = { parse_handler, print_handler, NULL };
+const ConfigType config_type_handler = { parse_handler, print_handler, NULL, false };
 
 static const struct {
         unsigned trust;
@@ -399,47 +399,7 @@ static char *print_trust(const ConfigOption *o, const void *field)
         return strdup(trust_to_text(*(const unsigned *)field));
 }
 
-const ConfigType config_type_trust = { parse_trust, print_trust, NULL };
-
-/*
- * Names are looked up in the files alone: a look-up through NSS may ask the network, and would
- * hold up the event loop when the configuration is read again.
- */
-static int find_user(const char *name, uint32_t *ret)
-{
-        struct passwd *pw;
-        int r = -ENOENT;
-        FILE *f;
-
-        f = fopen("/etc/passwd", "re");
-        if (!f)
-                return -errno;
-        while (r < 0 && (pw = fgetpwent(f)))
-                if (strcmp(pw->pw_name, name) == 0) {
-                        *ret = pw->pw_uid;
-                        r = 0;
-                }
-        fclose(f);
-        return r;
-}
-
-static int find_group(const char *name, uint32_t *ret)
-{
-        struct group *gr;
-        int r = -ENOENT;
-        FILE *f;
-
-        f = fopen("/etc/group", "re");
-        if (!f)
-                return -errno;
-        while (r < 0 && (gr = fgetgrent(f)))
-                if (strcmp(gr->gr_name, name) == 0) {
-                        *ret = gr->gr_gid;
-                        r = 0;
-                }
-        fclose(f);
-        return r;
-}
+const ConfigType config_type_trust = { parse_trust, print_trust, NULL, false };
 
 static int parse_id(const char *text, const char *what, const char *file,
                     int (*find)(const char *, uint32_t *), uint32_t *field, char **ret_problem)
@@ -465,12 +425,12 @@ static int parse_id(const char *text, const char *what, const char *file,
 
 static int parse_user(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
-        return parse_id(text, "user", "/etc/passwd", find_user, field, ret_problem);
+        return parse_id(text, "user", "/etc/passwd", user_find_number, field, ret_problem);
 }
 
 static int parse_group(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
-        return parse_id(text, "group", "/etc/group", find_group, field, ret_problem);
+        return parse_id(text, "group", "/etc/group", user_find_group, field, ret_problem);
 }
 
 static char *print_id(const ConfigOption *o, const void *field)
@@ -480,8 +440,8 @@ static char *print_id(const ConfigOption *o, const void *field)
         return id == UINT32_MAX ? strdup("") : text_format("%" PRIu32, id);
 }
 
-const ConfigType config_type_user = { parse_user, print_id, NULL };
-const ConfigType config_type_group = { parse_group, print_id, NULL };
+const ConfigType config_type_user = { parse_user, print_id, NULL, false };
+const ConfigType config_type_group = { parse_group, print_id, NULL, false };
 
 _Static_assert(sizeof(uid_t) == sizeof(uint32_t) && sizeof(gid_t) == sizeof(uint32_t),
                "numbers of users and groups are stored through uint32_t");

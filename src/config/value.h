@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/macros.h"
+#include "config/config.h"
 
 typedef struct ConfigOption ConfigOption;
 typedef struct ConfigType ConfigType;
@@ -18,7 +21,12 @@ struct ConfigType {
         char *(*print)(const ConfigOption *o, const void *field);
         /* NULL: the field owns nothing. */
         void (*done)(void *field);
+        /* It is made of words, which have quotes of their own: words.h. */
+        bool words;
 };
+
+/* -EINVAL with `'text' ` and a sentence in *ret_problem; or -ENOMEM. */
+int value_refuse(const char *text, char **ret_problem, const char *format, ...) _printf_(3, 4);
 
 extern const ConfigType config_type_address;      /* Address, to listen on */
 extern const ConfigType config_type_boolean;      /* bool */
@@ -35,3 +43,20 @@ extern const ConfigType config_type_time;         /* uint64_t, microseconds */
 extern const ConfigType config_type_time_or_none; /* the same; `infinity` becomes 0: none */
 extern const ConfigType config_type_trust;        /* unsigned, a mask of Trust */
 extern const ConfigType config_type_user;         /* uid_t, -1: none */
+/* value-program.c */
+extern const ConfigType config_type_command;      /* char **, NULL: none */
+extern const ConfigType config_type_directory;    /* char *, an absolute path */
+extern const ConfigType config_type_environment;  /* char **, NULL: none */
+extern const ConfigType config_type_program_user; /* the user of a ProgramSettings */
+
+/*
+ * Once `user` and `group` (each NULL or -1 where it is not set) have been read: the rest of what
+ * a process is to be, has_user, gid and groups. 0; -EINVAL with *ret_problem; -errno.
+ */
+int program_settle(ProgramSettings *p, char **ret_problem);
+
+/* value-method.c */
+extern const ConfigType config_type_output;     /* MethodOutput */
+extern const ConfigType config_type_params;     /* the params of a MethodSettings */
+extern const ConfigType config_type_server;     /* Address of a server's Unix socket */
+extern const ConfigType config_type_forward_to; /* Address, to connect to */

@@ -68,7 +68,7 @@ static void test_unknown_sections(void **state)
         expect_refusal("[Port 1000]\n", "f:1: unknown section [Port 1000]: ", "mean [port N]?");
         expect_refusal("[listne x]\n", "f:1: ", "mean [listen NAME]?");
         expect_refusal("[database]\nx = y\n",
-                       "f:1: ", "there are [agent], [port N] and [listen NAME]");
+                       "f:1: ", "there are [agent], [port N], [listen NAME] and [method NAME]");
         expect_refusal("[agent x]\n", "f:1: ", "write [agent]");
         expect_refusal("[listen]\n", "f:1: ", "needs a name");
         expect_refusal("[listen a/b]\n", "f:1: ", "is no name");

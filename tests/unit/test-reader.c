@@ -48,7 +48,7 @@ static void record_error(void *userdata, unsigned line, const char *problem)
         r->last_line = line;
 }
 
-static const ConfigReaderCalls calls = { record_section, record_value, record_error };
+static const ConfigReaderCalls calls = { record_section, record_value, record_error, NULL };
 
 /* The record of n bytes of text; the caller frees. */
 static char *read_bytes(const char *text, size_t n, Record *ret)
@@ -410,7 +410,7 @@ static void test_same_as_inih_alone(void **state)
 {
         static const char sound[] = "; c\n# d\n[one]\na=1\nb = 2 ; c\nc  =  x;y  \nd=\ne = f = g\n"
                                     "[two three] ; c\nh = i:j # k\n\n[one]\nl =;m\n";
-        static const ConfigReaderCalls plain = { plain_section, plain_value, plain_error };
+        static const ConfigReaderCalls plain = { plain_section, plain_value, plain_error, NULL };
         _cleanup_free_ char *theirs = NULL, *ours = NULL;
         size_t theirs_n = 0, ours_n = 0;
         Plain p = { 0 };
