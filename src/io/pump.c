@@ -123,7 +123,7 @@ static void side_wait(PumpSide *s)
 
         if (!s->out_source)
                 return;
-        if (way_pending(s->to) > 0 && !s->to->writable)
+        if (s->to->size > 0 && !s->to->writable)
                 wants = true;
         else if (s->in_vain)
                 wants = false;
@@ -335,7 +335,7 @@ static int side_on_in(sd_event_source *source, int fd, uint32_t revents, void *u
         if (source == s->out_source) {
                 if (revents & EPOLLOUT) {
                         s->to->writable = true;
-                        s->in_vain = way_pending(s->to) == 0 && !(revents & EPOLLIN);
+                        s->in_vain = s->to->size == 0 && !(revents & EPOLLIN);
                 }
                 if (revents & EPOLLHUP)
                         side_hang_up(s, fd, revents & EPOLLERR);
@@ -351,7 +351,7 @@ static int side_on_out(sd_event_source *source, int fd, uint32_t revents, void *
 
         if (revents & EPOLLOUT) {
                 s->to->writable = true;
-                s->in_vain = way_pending(s->to) == 0;
+                s->in_vain = s->to->size == 0;
         }
         if (revents & (EPOLLERR | EPOLLHUP))
                 side_hang_up(s, fd, false);

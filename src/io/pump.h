@@ -9,9 +9,8 @@
 
 /*
  * Bytes from one end to the other, each way with a buffer of its own: a reader that stops stops
- * its writer, nothing is lost at close, and memory is held only while bytes are on their way.
- * Moves pages by splice(2) where the kernel can, and copies where it cannot. The process must
- * ignore SIGPIPE, since splice() has no flag against it.
+ * its writer, nothing is lost at close, and memory is held only while bytes are on their way. The
+ * process must ignore SIGPIPE if `out` may be a pipe.
  *
  * The end of input is carried through: shutdown(2) for a socket, close(2) for an `out` of its
  * own. An end that fails (-ECONNRESET, -EPIPE) is neither read nor written any more, but what was

@@ -5,22 +5,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
-#include "io/pipes.h"
-
 /*
  * One direction of a pump: bytes from one descriptor to another. It moves what it can and
  * remembers what it waits for; it waits for nothing itself.
  */
 typedef struct Way Way;
 
+/* What is read at once, and so what a receiver who has stopped can make us hold. More than the
+ * queue of a Unix socket, so that one call empties it; a larger one falls out of the cache
+ * between the two copies. */
+#define WAY_BLOCK_SIZE ((size_t)256 * 1024)
+
 struct Way {
         int from;
         int to;
         uint64_t *counter; /* or NULL */
-        Pipe pipe;         /* held while bytes are in it, and through a turn */
-        size_t piped;      /* bytes in the pipe */
-        Buffer left;       /* bytes that were copied and not taken yet */
+        char *block;       /* held while bytes are in it, and through a turn */
+        size_t begin;      /* offset of the first byte that was read and not yet written */
+        size_t size;       /* number of such bytes */
 
         /* Of the descriptors, as epoll and EAGAIN tell it. */
         bool readable : 1;
@@ -28,7 +30,6 @@ struct Way {
         bool from_socket : 1;
         bool to_socket : 1;
 
-        bool copies : 1; /* splice() will not do */
         bool drops : 1;  /* nobody takes it: what still comes is read and dropped */
         bool ended : 1;  /* nothing more is read */
         bool failed : 1; /* the receiver has failed or gone */
@@ -42,17 +43,16 @@ void way_init(Way *w, int from, int to, uint64_t *counter);
 /* Goes on for as long as it can. Returns whether it stopped for the sake of others, with more to
  * do. */
 bool way_turn(Way *w);
-/* Bytes that were read and not yet written. */
-size_t way_pending(const Way *w);
 /* Whether a turn would do something. */
 bool way_is_ready(const Way *w);
 /* All that will ever come has been passed on (or dropped). */
 bool way_is_over(const Way *w);
-/* The receiver is gone: what waits is dropped, and what comes as well. error: 0, if it is no
- * failure unless bytes are lost; or -errno. */
+/* The receiver is gone: what waits is dropped, and what comes as well. error: -errno; or 0, if it
+ * is no failure unless bytes are lost. */
 void way_fail(Way *w, int error);
-/* The sender is gone: nothing more is read. */
-void way_end(Way *w);
 /* Gives back what it need not hold while it waits. */
 void way_rest(Way *w);
 void way_done(Way *w);
+
+/* Frees the memory that is kept for ways to come. */
+void way_drop_blocks(void);

@@ -21,8 +21,8 @@
 
 #include "base/fd.h"
 #include "base/text.h"
-#include "io/pipes.h"
 #include "io/pump.h"
+#include "io/way.h"
 
 /* Far beyond what any of these take: a test that hangs ends, and fails. */
 #define LONG UINT64_C(60000000)
@@ -78,7 +78,7 @@ static inline _unused_ int teardown(void **state)
         fd_close(w->peers[0]);
         fd_close(w->peers[1]);
         sd_event_unref(w->event);
-        pipes_drop();
+        way_drop_blocks();
         n_fds = count_fds();
         if (n_fds != w->n_fds)
                 fail_msg("%zu descriptors instead of %zu", n_fds, w->n_fds);
