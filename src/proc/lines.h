@@ -21,7 +21,8 @@ typedef struct Lines Lines;
 int lines_new(sd_event *event, const char *prefix, const LogFields *fields, Lines **ret,
               int *ret_fd);
 /* The last bytes that have come, at most LINES_TAIL_MAX, once what the pipe holds now is read as
- * well: whole UTF-8 characters as far as it was UTF-8. *ret is borrowed, until the loop's next turn.
+ * well: whole UTF-8 characters as far as it was UTF-8. *ret is borrowed, until the loop's next
+ * turn.
  */
 size_t lines_tail(Lines *l, const char **ret);
 /* Lives until the pipe's end and then frees itself: a program's last words come after its

@@ -1,1 +1,206 @@
 /* SPDX-License-Identifier: MIT */
+#include "proc/spawn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "proc/spawn-internal.h"
+
+uint64_t spawn_now(void)
+{
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * 1000000U + (uint64_t)ts.tv_nsec / 1000U;
+}
+
+static uint64_t add_saturated(uint64_t a, uint64_t b)
+{
+        return b > UINT64_MAX - a ? UINT64_MAX : a + b;
+}
+
+/* What its memory holds; the process, if there still is one, is left as it is. */
+Spawn *spawn_destroy(Spawn *p)
+{
+        if (!p)
+                return NULL;
+        sd_event_source_disable_unref(p->source);
+        fd_close(p->pidfd);
+        list_remove(&p->link);
+        if (p->report)
+                (void)munmap(p->report, sizeof(*p->report));
+        free(p);
+        return NULL;
+}
+DEFINE_CLEANUP(Spawn, spawn_destroy)
+
+static char *describe_problem(const SpawnReport *report)
+{
+        const char *what = report->what, *why = strerror(report->error);
+
+        switch (report->step) {
+        case SPAWN_STEP_EXECUTE:
+                return text_format("cannot execute %s: %s", what, why);
+        case SPAWN_STEP_DIRECTORY:
+                return text_format("cannot change to directory %s: %s", what, why);
+        case SPAWN_STEP_USER:
+                return text_format("cannot become user %u: %s", (unsigned)report->number, why);
+        case SPAWN_STEP_GROUP:
+                return text_format("cannot become group %u: %s", (unsigned)report->number, why);
+        case SPAWN_STEP_GROUPS:
+                return text_format("cannot take the supplementary groups: %s", why);
+        case SPAWN_STEP_FDS:
+                return text_format("cannot set up standard input, output and error: %s", why);
+        case SPAWN_STEP_NONE:
+                break;
+        }
+        return text_format("cannot start: %s", why);
+}
+
+/* The program's own process has ended and is reaped: its slot in the list is given up, the rest
+ * of its tree is looked for, and its owner hears of it. May free p. */
+static void spawn_ended(Spawn *p, const siginfo_t *info)
+{
+        _cleanup_free_ char *problem = NULL;
+        Spawner *s = p->spawner;
+        SpawnEnd end = { 0 };
+        uint64_t now = spawn_now();
+
+        p->source = sd_event_source_disable_unref(p->source);
+        p->pidfd = fd_close(p->pidfd);
+        list_remove(&p->link);
+        s->n_running--;
+        p->spawner = NULL;
+        spawner_look_for_rest(s, p->kill_at > 0 ? p->kill_at : add_saturated(now, p->kill_timeout));
+
+        end.duration = now - p->started;
+        if (p->report->error != 0) {
+                end.outcome = SPAWN_FAILED;
+                end.error = p->report->error;
+                end.problem = problem = describe_problem(p->report);
+        } else {
+                end.outcome = info->si_code == CLD_EXITED ? SPAWN_EXITED : SPAWN_SIGNALED;
+                end.status = info->si_status;
+        }
+        if (p->ended)
+                p->ended(p, &end, p->userdata);
+        else
+                (void)spawn_destroy(p);
+}
+
+static int spawn_on_pidfd(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Spawn *p = userdata;
+        siginfo_t info = { 0 };
+
+        if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) < 0) {
+                /* Reaped by somebody else: that cannot be, and must not become a busy loop. */
+                if (errno == EINTR)
+                        return 0;
+                info.si_code = CLD_KILLED;
+                info.si_status = SIGKILL;
+        } else if (info.si_pid == 0) {
+                return 0;
+        }
+        spawn_ended(p, &info);
+        return 0;
+}
+
+/* All signals are held until the child has put its own handling of them in order. */
+static int fork_child(Spawner *s, const SpawnSettings *settings, SpawnReport *report, pid_t *ret)
+{
+        sigset_t all, before;
+        int error;
+        pid_t pid;
+
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+        pid = fork();
+        error = errno;
+        if (pid == 0)
+                spawn_child(s, settings, report);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (pid < 0)
+                return -error;
+        *ret = pid;
+        return 0;
+}
+
+int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, void *userdata,
+                Spawn **ret)
+{
+        _cleanup_(spawn_destroyp) Spawn *p = NULL;
+        int r;
+
+        p = calloc(1, sizeof(*p));
+        if (!p)
+                return -ENOMEM;
+        list_init(&p->link);
+        p->pidfd = -EBADF;
+        p->ended = ended;
+        p->userdata = userdata;
+        p->kill_timeout = settings->kill_timeout;
+        p->report = mmap(NULL, sizeof(*p->report), PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (p->report == MAP_FAILED) {
+                p->report = NULL;
+                return -errno;
+        }
+        p->started = spawn_now();
+        r = fork_child(s, settings, p->report, &p->pid);
+        if (r < 0)
+                return r;
+
+        p->pidfd = pidfd_open(p->pid, 0);
+        r = p->pidfd < 0 ? -errno : 0;
+        if (r >= 0)
+                r = sd_event_add_io(s->event, &p->source, p->pidfd, EPOLLIN, spawn_on_pidfd, p);
+        if (r < 0) {
+                /* It is ours and not reaped, so that the number is still its. It cannot have
+                 * children yet, but for those of a program that was faster than we. */
+                (void)kill(p->pid, SIGKILL);
+                spawner_look_for_rest(s, p->started);
+                return r;
+        }
+        p->spawner = s;
+        list_append(&s->running, &p->link);
+        s->n_running++;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+pid_t spawn_pid(const Spawn *p)
+{
+        return p->pid;
+}
+
+void spawn_stop(Spawn *p)
+{
+        if (!p->spawner || p->kill_at > 0)
+                return;
+        p->kill_at = MAX_OF(add_saturated(spawn_now(), p->kill_timeout), UINT64_C(1));
+        spawner_sweep_soon(p->spawner);
+}
+
+Spawn *spawn_free(Spawn *p)
+{
+        if (!p)
+                return NULL;
+        if (!p->spawner)
+                return spawn_destroy(p);
+        p->ended = NULL;
+        spawn_stop(p);
+        return NULL;
+}

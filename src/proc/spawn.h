@@ -11,16 +11,17 @@
 
 /*
  * Programs, and the trees of processes that they become. The only place that forks. One Spawner
- * serves the process: it is the subreaper of all that it has started and reaps what is left to
- * it, so that a child which called setsid(), or whose parent has died, still belongs to its
- * program and ends with it.
+ * serves the process: it is the subreaper of all that it has started, as each program is of its
+ * own descendants, so that a child which called setsid(), or whose parent has died, still belongs
+ * to its program and ends with it.
  */
 typedef struct Spawner Spawner;
 typedef struct Spawn Spawn;
 typedef struct SpawnSettings SpawnSettings;
 typedef struct SpawnEnd SpawnEnd;
 
-/* Makes this process a subreaper and takes SIGCHLD (which it blocks). 0 or -errno. */
+/* Makes this process a subreaper. Children that it has already are left alone; from now on every
+ * child is a program of this, or what one has left. 0 or -errno. */
 int spawner_new(sd_event *event, Spawner **ret);
 /* Kills (SIGKILL) every tree that is left, and reaps. No function is called any more. */
 Spawner *spawner_free(Spawner *s);
@@ -39,7 +40,7 @@ struct SpawnSettings {
         const gid_t *groups;
         size_t n_groups;
         /* Standard input, output and error, borrowed; negative: /dev/null. They may be one
-         * and the same. Nothing else is inherited. */
+         * and the same. Nothing else is inherited. O_NONBLOCK is the caller's to clear. */
         int fds[3];
         uint64_t kill_timeout; /* microseconds from TERM to KILL */
 };
