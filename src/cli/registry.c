@@ -21,7 +21,7 @@ static uint32_t next_character(const char **p)
         unsigned more = s[0] < 0x80 ? 0 : s[0] < 0xe0 ? 1 : s[0] < 0xf0 ? 2 : 3;
         uint32_t code = more == 0 ? s[0] : s[0] & (0x3fU >> more);
 
-        if (code == 0)
+        if (s[0] == 0)
                 return 0;
         for (unsigned i = 1; i <= more; i++)
                 code = code << 6 | (s[i] & 0x3fU);
