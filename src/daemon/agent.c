@@ -99,14 +99,62 @@ static Listener *agent_find_listener(Agent *a, const Address *address)
         return NULL;
 }
 
+static void agent_release_local(void *owner)
+{
+        (void)local_methods_unref(owner);
+}
+
+/* The built-in rows and those of the configuration, as a set that lives until the last call that
+ * uses them has ended. */
+static int agent_make_methods(Agent *a, const Config *config, MethodSet **ret,
+                              LocalMethods **ret_local)
+{
+        static const Method *const tables[] = { agent_methods, system_methods, network_methods,
+                                                rpc_methods };
+        _cleanup_(method_set_unrefp) MethodSet *methods = NULL;
+        const Method *table;
+        LocalMethods *local;
+        int r;
+
+        r = method_set_new(&a->context, &methods);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(tables); i++) {
+                r = method_set_add(methods, tables[i]);
+                if (r < 0)
+                        return r;
+        }
+        r = local_methods_new(&a->context, config, a->local, &local, &table);
+        if (r < 0)
+                return r;
+        method_set_set_owner(methods, agent_release_local, local);
+        r = method_set_add(methods, table);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(methods);
+        *ret_local = local;
+        return 0;
+}
+
 /*
  * Makes the listeners those of config: what stays is never closed, whatever its section is
  * called now. Those that go stop accepting, and their conversations are finished.
  */
 static int agent_apply(Agent *a, Config *config)
 {
+        _cleanup_(method_set_unrefp) MethodSet *methods = NULL, *old = NULL;
         ListLink kept = LIST_INIT(kept);
-        int r = 0;
+        LocalMethods *local;
+        int r;
+
+        r = agent_make_methods(a, config, &methods, &local);
+        if (r < 0)
+                return r;
+        old = a->methods;
+        a->methods = TAKE_PTR(methods);
+        a->local = local;
+        a->context.methods = a->methods;
+        a->connection_context.methods = a->methods;
 
         for (size_t i = 0; i < config->n_listens && r >= 0; i++) {
                 const ListenSettings *settings = config->listens[i];
@@ -299,18 +347,6 @@ static bool agent_make_room(void *userdata)
         return true;
 }
 
-static int agent_add_methods(Agent *a)
-{
-        static const Method *const tables[] = { agent_methods, system_methods, network_methods,
-                                                rpc_methods };
-        int r;
-
-        r = method_set_new(&a->context, &a->methods);
-        for (size_t i = 0; i < ELEMENTSOF(tables) && r >= 0; i++)
-                r = method_set_add(a->methods, tables[i]);
-        return r;
-}
-
 static int agent_add_events(Agent *a)
 {
         static const struct {
@@ -374,14 +410,14 @@ int agent_new(const char *config_file, int log_level, Config *config, Agent **re
         r = sd_event_now(a->event, CLOCK_MONOTONIC, &a->context.started);
         if (r < 0)
                 return r;
-        r = agent_add_methods(a);
+        r = spawner_new(a->event, &a->spawner);
         if (r < 0)
                 return r;
-        a->context.methods = a->methods;
+        a->context.spawner = a->spawner;
         a->connection_context = (ConnectionContext){
                 .event = a->event,
                 .stats = &a->stats,
-                .methods = a->methods,
+                .spawner = a->spawner,
         };
         a->listener_owner = (ListenerOwner){
                 .make_room = agent_make_room,
@@ -426,6 +462,7 @@ Agent *agent_free(Agent *a)
         sd_event_source_disable_unref(a->status_timer);
         free(a->status_sent);
         (void)method_set_unref(a->methods);
+        (void)spawner_free(a->spawner);
         config_unref(a->config);
         fd_close(a->spare_fd);
         sd_event_unref(a->event);

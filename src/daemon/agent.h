@@ -10,6 +10,8 @@
 #include "daemon/listener.h"
 #include "handlers/connection.h"
 #include "methods/context.h"
+#include "methods/local.h"
+#include "proc/spawn.h"
 #include "rpc/method.h"
 #include "rpc/stats.h"
 
@@ -21,7 +23,9 @@ struct Agent {
         const char *config_file; /* NULL: the installed configuration */
         int log_level;           /* of the command line; negative: the configuration's */
         Config *config;
-        MethodSet *methods;
+        MethodSet *methods;  /* the rows in force */
+        LocalMethods *local; /* those of them that the configuration made */
+        Spawner *spawner;
         Stats stats;
         AgentContext context;
         ConnectionContext connection_context;
