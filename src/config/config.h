@@ -61,7 +61,7 @@ struct ProgramSettings {
         char **environment; /* NAME=VALUE, NULL-terminated, or NULL */
         uint64_t timeout;   /* microseconds; TEXT_INFINITY: none */
         uint64_t kill_timeout;
-        uint64_t max_instances; /* 0: no limit but of connections, or calls */
+        uint64_t max_instances; /* at once; UINT64_MAX: no limit of its own */
 };
 
 /* One `[port N]` or `[listen NAME]`. */

@@ -87,8 +87,12 @@ int config_settle(ConfigMerge *m, ConfigSection *s)
         for (const ConfigOption *o = config_options; o->key && r >= 0; o++)
                 if (config_option_is_for(o, s->kind, s->handler, address))
                         r = settle_row(m, s, o);
-        if (r >= 0 && s->listen && s->listen->handler == HANDLER_EXEC)
+        if (r >= 0 && s->listen && s->listen->handler == HANDLER_EXEC) {
+                /* A program a connection: there is nothing above it. */
+                if (s->listen->program.max_instances == UINT64_MAX)
+                        s->listen->program.max_instances = s->listen->max_connections;
                 r = settle_program(m, s, &s->listen->program);
+        }
         if (r >= 0 && s->method)
                 r = settle_program(m, s, &s->method->program);
         return r;

@@ -111,7 +111,7 @@ const ConfigOption config_options[] = {
         { "kill-timeout", &config_type_time, LISTEN, EXEC, 0, "5s",
           L(program.kill_timeout), 0, 52 * WEEK,
           "the time from SIGTERM to SIGKILL" },
-        { "max-instances", &config_type_count, LISTEN, EXEC, 0, "0",
+        { "max-instances", &config_type_count_or_all, LISTEN, EXEC, 0, "0",
           L(program.max_instances), 0, 1048576,
           "programs at once; 0: as many as connections" },
 
@@ -142,7 +142,7 @@ const ConfigOption config_options[] = {
         { "environment", &config_type_environment, METHOD, PROGRAM, 0, "",
           M(program.environment), 0, 0,
           "NAME=VALUE for the program, separated by spaces" },
-        { "max-instances", &config_type_count, METHOD, PROGRAM, 0, "0",
+        { "max-instances", &config_type_count_or_all, METHOD, PROGRAM, 0, "0",
           M(program.max_instances), 0, 1048576,
           "programs at once; 0: as many as calls" },
         { "output", &config_type_output, METHOD, PROGRAM, 0, "json", M(output), 0, 0,

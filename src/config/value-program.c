@@ -85,27 +85,30 @@ const ConfigType config_type_command = { parse_command, print_words, done_words,
 
 static int check_variable(const char *word, char **ret_problem)
 {
-        const char *equals = strchr(word, '=');
-        size_t n = equals ? (size_t)(equals - word) : 0;
+        const size_t n = strcspn(word, "=");
+        _cleanup_free_ char *name = NULL;
+        bool sound = n > 0 && !isdigit((unsigned char)*word);
 
-        if (!equals)
+        if (!word[n])
                 return value_refuse(word, ret_problem,
                                     "is no variable: write NAME=VALUE, in quotes as a whole if "
                                     "the value has spaces");
+        /* The value may be a secret: it is not repeated. */
+        name = strndup(word, n);
+        if (!name)
+                return -ENOMEM;
         for (size_t i = 0; i < n; i++)
-                if (!isascii(word[i]) || (!isalnum(word[i]) && word[i] != '_') ||
-                    (i == 0 && isdigit(word[i])))
-                        n = 0;
-        if (n == 0)
-                return value_refuse(word, ret_problem,
-                                    "has no name for a variable: use letters, digits and '_', "
-                                    "and no digit first");
-        if (strncmp(word, "GUESTWIRE_", strlen("GUESTWIRE_")) == 0)
-                return value_refuse(word, ret_problem,
+                sound &= isascii(name[i]) && (isalnum(name[i]) || name[i] == '_');
+        if (!sound)
+                return value_refuse(name, ret_problem,
+                                    "is no name for a variable: use letters, digits and '_', and "
+                                    "no digit first");
+        if (strncmp(name, "GUESTWIRE_", strlen("GUESTWIRE_")) == 0)
+                return value_refuse(name, ret_problem,
                                     "is a name that guestwire sets itself: choose one that does "
                                     "not begin with GUESTWIRE_");
-        if (n == strlen("NOTIFY_SOCKET") && strncmp(word, "NOTIFY_SOCKET", n) == 0)
-                return value_refuse(word, ret_problem,
+        if (strcmp(name, "NOTIFY_SOCKET") == 0)
+                return value_refuse(name, ret_problem,
                                     "would have the program speak to systemd in the agent's "
                                     "name: remove it");
         return 0;

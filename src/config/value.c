@@ -67,6 +67,25 @@ static char *print_count(const ConfigOption *o, const void *field)
 
 const ConfigType config_type_count = { parse_count, print_count, NULL, false };
 
+static int parse_count_or_all(const ConfigOption *o, const char *text, void *field,
+                              char **ret_problem)
+{
+        uint64_t *v = field;
+        int r;
+
+        r = parse_count(o, text, field, ret_problem);
+        if (r >= 0 && *v == 0)
+                *v = UINT64_MAX;
+        return r;
+}
+
+static char *print_count_or_all(const ConfigOption *o, const void *field)
+{
+        return *(const uint64_t *)field == UINT64_MAX ? strdup("0") : print_count(o, field);
+}
+
+const ConfigType config_type_count_or_all = { parse_count_or_all, print_count_or_all, NULL, false };
+
 static int parse_size(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
         char min[32], max[32];

@@ -32,6 +32,7 @@ extern const ConfigType config_type_address;      /* Address, to listen on */
 extern const ConfigType config_type_boolean;      /* bool */
 extern const ConfigType config_type_cids;         /* CidSet */
 extern const ConfigType config_type_count;        /* uint64_t */
+extern const ConfigType config_type_count_or_all; /* the same; UINT64_MAX, written 0: no limit */
 extern const ConfigType config_type_globs;        /* char **, NULL-terminated */
 extern const ConfigType config_type_group;        /* gid_t, -1: none */
 extern const ConfigType config_type_handler;      /* HandlerKind */

@@ -133,6 +133,60 @@ static void test_later_file_merges_by_key(void **state)
         assert_false(cid_set_has(&c->listens[0]->peers, 3));
 }
 
+/* Another handler in a later file: what the keys are, and are by default, is judged by it. */
+static void test_later_file_changes_the_handler(void **state)
+{
+        Folder *f = *state;
+        _cleanup_config_ Config *c = NULL;
+        _cleanup_free_ char *errors = NULL;
+
+        folder_write(f, "main",
+                     "[listen x]\naddress = unix:/x\ngroup = 7\n[port 7]\nhandler = echo\n"
+                     "prefix = a\n");
+        folder_write(f, "etc/a.conf",
+                     "[listen x]\nhandler = exec\ncommand = /bin/a b\n[port 7]\nprefix =\n"
+                     "handler = forward\nto = tcp:a:1\n");
+        folder_write(f, "etc/b.conf", "[listen x]\ncommand = /bin/c d\n");
+        c = folder_load_well(f);
+        assert_int_equal(c->listens[0]->handler, HANDLER_EXEC);
+        assert_int_equal(c->listens[0]->trust, TRUST_PRIVILEGED);
+        assert_string_equal(c->listens[0]->program.command[0], "/bin/c");
+        assert_int_equal(c->listens[0]->program.gid, 7);
+        assert_int_equal(c->listens[0]->file.gid, (gid_t)-1);
+        assert_int_equal(c->listens[1]->handler, HANDLER_FORWARD);
+        assert_int_equal(c->listens[1]->trust, TRUST_PEERS);
+
+        folder_write(f, "etc/c.conf", "[port 7]\nhandler = rpc\nto =\nprefix = b\n");
+        errors = folder_refuse(f);
+        assert_string_equal(errors, "etc/c.conf:4: the handler rpc takes no prefix (what stands "
+                                    "before each answer): remove it, or choose the handler that "
+                                    "does: echo\n");
+}
+
+static void test_methods_of_many_files(void **state)
+{
+        Folder *f = *state;
+        _cleanup_config_ Config *c = NULL;
+        _cleanup_free_ char *errors = NULL;
+
+        folder_write(f, "main", "[method b.a]\ncommand = /bin/a\nprivileged = no\n");
+        folder_write(f, "etc/a.conf",
+                     "[method a.b]\ncommand = /bin/b\n"
+                     "[method b.a]\nprivileged =\ncommand = /bin/c\nparams = x:string\n");
+        c = folder_load_well(f);
+        assert_int_equal(c->n_methods, 2);
+        assert_string_equal(c->methods[0]->name, "a.b");
+        assert_string_equal(c->methods[1]->name, "b.a");
+        assert_string_equal(c->methods[1]->program.command[0], "/bin/c");
+        assert_true(c->methods[1]->privileged);
+        assert_int_equal(c->methods[1]->n_params, 1);
+
+        /* What is wrong in a file is told, though a later one says it better. */
+        folder_write(f, "etc/0.conf", "[method b.a]\ncommand = c\n");
+        errors = folder_refuse(f);
+        assert_non_null(strstr(errors, "etc/0.conf:2: command: 'c' is no absolute path"));
+}
+
 static void test_one_list_sorted_by_name(void **state)
 {
         Folder *f = *state;
@@ -303,10 +357,54 @@ static char *source_file(const char *name)
         return text_format("%s/%s", folder ? folder : ".", name);
 }
 
-/* The shipped file holds what the code presets, and each example goes beside it. */
+/* "#key = value" and "#[section]" are keys, which become active; "# text" stays text. */
+static char *without_comments(const char *text, size_t n)
+{
+        char *active = calloc(1, n + 1);
+        size_t at = 0;
+
+        assert_non_null(active);
+        for (size_t i = 0; i < n; i++)
+                if (text[i] != '#' || (i > 0 && text[i - 1] != '\n') || i + 1 == n ||
+                    text[i + 1] == ' ' || text[i + 1] == '\n')
+                        active[at++] = text[i];
+        return active;
+}
+
+/* The shipped file with one of the examples as its drop-in. */
+static Config *load_example(const Folder *f, const char *example)
+{
+        _cleanup_free_ char *shipped = source_file("conf/guestwire.conf"), *name = NULL;
+        _cleanup_free_ char *file = NULL, *path = NULL, *folder = NULL, *link = NULL;
+        const char *folders[] = { NULL, NULL };
+        ConfigErrors errors = { 0 };
+        Config *c = NULL;
+
+        name = text_format("conf/examples/%s", example);
+        file = source_file(name);
+        path = realpath(file, NULL);
+        assert_non_null(path);
+        link = text_format("etc-%s/%s", example, example);
+        folder_link(f, link, path);
+        folders[0] = folder = text_format("%s/etc-%s", f->path, example);
+        if (config_load_from(shipped, folders, &c, &errors) < 0)
+                fail_msg("%s", errors.list ? errors.list[0] : example);
+        /* Whatever the example adds, the agent's own port is there. */
+        assert_string_equal(c->listens[0]->section, "port 1000");
+        assert_int_equal(c->listens[0]->handler, HANDLER_RPC);
+        return c;
+}
+
+static const ListenSettings *added_listen(const Config *c)
+{
+        assert_int_equal(c->n_listens, 2);
+        assert_int_equal(c->n_methods, 0);
+        assert_int_equal(c->listens[0]->trust, TRUST_PRIVILEGED);
+        return c->listens[1];
+}
+
 static void test_shipped_files(void **state)
 {
-        static const char *const examples[] = { "hyperv.conf", "firecracker.conf" };
         _cleanup_free_ char *shipped = source_file("conf/guestwire.conf");
         _cleanup_free_ char *expected = text_format("%s%s", defaults_of_agent, defaults_of_port);
         _cleanup_free_ char *printed = NULL;
@@ -316,26 +414,102 @@ static void test_shipped_files(void **state)
         assert_int_equal(config_load(shipped, &c, &errors), 0);
         printed = print(c);
         assert_string_equal(printed, expected);
+}
+
+static void test_examples_of_hypervisors(void **state)
+{
+        static const char *const examples[] = { "hyperv.conf", "firecracker.conf" };
 
         for (size_t i = 0; i < ELEMENTSOF(examples); i++) {
-                Folder *f = *state;
-                _cleanup_free_ char *name = text_format("conf/examples/%s", examples[i]);
-                _cleanup_free_ char *example = source_file(name), *path = NULL, *link = NULL;
-                _cleanup_free_ char *folder = text_format("%s/etc%zu", f->path, i);
-                const char *const folders[] = { folder, NULL };
-                _cleanup_config_ Config *d = NULL;
+                _cleanup_config_ Config *c = load_example(*state, examples[i]);
 
-                path = realpath(example, NULL);
-                assert_non_null(path);
-                link = text_format("etc%zu/%s", i, examples[i]);
-                folder_link(f, link, path);
-                assert_int_equal(config_load_from(shipped, folders, &d, &errors), 0);
-                assert_int_equal(d->n_listens, 1);
-                assert_int_equal(d->listens[0]->trust, TRUST_PEERS);
-                assert_false(d->listens[0]->trust_unsafe);
-                assert_false(cid_set_is_wider_than_host(&d->listens[0]->peers));
-                assert_true(cid_set_has(&d->listens[0]->peers, VMADDR_CID_HOST));
+                assert_int_equal(c->n_listens, 1);
+                assert_int_equal(c->listens[0]->trust, TRUST_PEERS);
+                assert_false(c->listens[0]->trust_unsafe);
+                assert_false(cid_set_is_wider_than_host(&c->listens[0]->peers));
+                assert_true(cid_set_has(&c->listens[0]->peers, VMADDR_CID_HOST));
         }
+}
+
+static void test_example_ssh(void **state)
+{
+        _cleanup_config_ Config *c = load_example(*state, "ssh.conf");
+        const ListenSettings *l = added_listen(c);
+
+        assert_string_equal(l->section, "port 22");
+        assert_int_equal(l->handler, HANDLER_FORWARD);
+        assert_int_equal(l->to.kind, ADDRESS_TCP);
+        assert_string_equal(l->to.host, "127.0.0.1");
+        assert_int_equal(l->to.port, 22);
+        assert_int_equal(l->trust, TRUST_PEERS);
+        assert_false(cid_set_is_wider_than_host(&l->peers));
+}
+
+static void test_example_docker(void **state)
+{
+        _cleanup_config_ Config *c = load_example(*state, "docker.conf");
+        const ListenSettings *l = added_listen(c);
+
+        assert_int_equal(l->handler, HANDLER_FORWARD);
+        assert_int_equal(l->to.kind, ADDRESS_UNIX);
+        assert_string_equal(l->to.path, "/run/docker.sock");
+        assert_true(l->address.port < 1024);
+        assert_int_equal(l->trust, TRUST_PRIVILEGED);
+        assert_false(cid_set_is_wider_than_host(&l->peers));
+}
+
+static void test_example_host_proxy(void **state)
+{
+        _cleanup_config_ Config *c = load_example(*state, "host-proxy.conf");
+        const ListenSettings *l = added_listen(c);
+
+        assert_string_equal(l->section, "listen http-proxy");
+        assert_int_equal(l->handler, HANDLER_FORWARD);
+        assert_true(address_is_loopback(&l->address));
+        assert_int_equal(l->address.port, 3128);
+        assert_int_equal(l->to.kind, ADDRESS_VSOCK);
+        assert_int_equal(l->to.cid, VMADDR_CID_HOST);
+        assert_int_equal(l->to.port, 3128);
+}
+
+static void test_example_rsync(void **state)
+{
+        _cleanup_config_ Config *c = load_example(*state, "rsync.conf");
+        const ListenSettings *l = added_listen(c);
+
+        assert_string_equal(l->section, "port 873");
+        assert_int_equal(l->handler, HANDLER_EXEC);
+        assert_string_equal(l->program.command[0], "/usr/bin/rsync");
+        assert_string_equal(l->program.command[2], "--daemon");
+        assert_int_equal(text_list_length(l->program.command), 5);
+        assert_false(l->program.has_user);
+        assert_false(cid_set_is_wider_than_host(&l->peers));
+}
+
+static void test_example_method(void **state)
+{
+        _cleanup_config_ Config *c = load_example(*state, "method.conf"), *d = NULL;
+        _cleanup_free_ char *file = source_file("conf/examples/method.conf"), *text = NULL;
+        _cleanup_free_ char *active = NULL;
+        size_t n = 0;
+
+        assert_int_equal(c->n_listens, 1);
+        assert_int_equal(c->n_methods, 1);
+        assert_string_equal(c->methods[0]->name, "disk.free");
+        assert_false(c->methods[0]->privileged);
+        assert_int_equal(c->methods[0]->output, METHOD_OUTPUT_TEXT);
+        assert_true(c->methods[0]->program.has_user);
+        assert_int_not_equal(c->methods[0]->program.uid, 0);
+
+        /* And with what is commented out in it. */
+        assert_int_equal(config_read_file(file, &text, &n), 0);
+        active = without_comments(text, n);
+        d = load(active);
+        assert_int_equal(d->n_methods, 3);
+        assert_string_equal(d->methods[0]->name, "backup.start");
+        assert_int_equal(d->methods[0]->n_params, 3);
+        assert_string_equal(d->methods[2]->name, "inventory.*");
+        assert_string_equal(d->methods[2]->to.path, "/run/inventory.sock");
 }
 
 /* The commented keys of the shipped file are every key there is, with their presets. */
@@ -344,16 +518,10 @@ static void test_shipped_comments_are_the_defaults(void **state)
         _cleanup_free_ char *shipped = source_file("conf/guestwire.conf");
         _cleanup_free_ char *text = NULL, *printed = NULL, *expected = NULL, *active = NULL;
         _cleanup_config_ Config *c = NULL;
-        size_t n = 0, at = 0;
+        size_t n = 0;
 
         assert_int_equal(config_read_file(shipped, &text, &n), 0);
-        /* "#key = value" and "#[section]" are keys; "# text" is text. */
-        active = calloc(1, n + 1);
-        assert_non_null(active);
-        for (size_t i = 0; i < n; i++)
-                if (text[i] != '#' || (i > 0 && text[i - 1] != '\n') || i + 1 == n ||
-                    text[i + 1] == ' ' || text[i + 1] == '\n')
-                        active[at++] = text[i];
+        active = without_comments(text, n);
         c = load(active);
         printed = print(c);
         expected = text_format("%s%s%s", defaults_of_agent, defaults_of_port, defaults_of_listen);
@@ -402,6 +570,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_later_file_merges_by_key, folder_setup,
                                                 folder_teardown),
+                cmocka_unit_test_setup_teardown(test_later_file_changes_the_handler, folder_setup,
+                                                folder_teardown),
+                cmocka_unit_test_setup_teardown(test_methods_of_many_files, folder_setup,
+                                                folder_teardown),
                 cmocka_unit_test_setup_teardown(test_one_list_sorted_by_name, folder_setup,
                                                 folder_teardown),
                 cmocka_unit_test_setup_teardown(test_stronger_folder_masks_a_name, folder_setup,
@@ -417,7 +589,15 @@ int main(void)
                                                 folder_teardown),
                 cmocka_unit_test_setup_teardown(test_errors_of_all_files, folder_setup,
                                                 folder_teardown),
-                cmocka_unit_test_setup_teardown(test_shipped_files, folder_setup, folder_teardown),
+                cmocka_unit_test(test_shipped_files),
+                cmocka_unit_test_setup_teardown(test_examples_of_hypervisors, folder_setup,
+                                                folder_teardown),
+                cmocka_unit_test_setup_teardown(test_example_ssh, folder_setup, folder_teardown),
+                cmocka_unit_test_setup_teardown(test_example_docker, folder_setup, folder_teardown),
+                cmocka_unit_test_setup_teardown(test_example_host_proxy, folder_setup,
+                                                folder_teardown),
+                cmocka_unit_test_setup_teardown(test_example_rsync, folder_setup, folder_teardown),
+                cmocka_unit_test_setup_teardown(test_example_method, folder_setup, folder_teardown),
                 cmocka_unit_test(test_shipped_comments_are_the_defaults),
                 cmocka_unit_test(test_manual_has_every_key),
         };
