@@ -841,7 +841,8 @@ class Completion(Case):
 
     def test_bash(self):
         self.assertEqual(self.bash("guestwire "),
-                         ["ping", "info", "call", "methods", "cid", "guid", "doctor"])
+                         ["ping", "info", "call", "methods", "connect", "forward", "cid", "guid",
+                          "hyperv", "doctor"])
         self.assertEqual(self.bash("guestwire pi"), ["ping"])
         self.assertEqual(self.bash("guestwire cid -"), ["--json", "--help", "--version"])
         self.assertEqual(self.bash("guestwire ping --cou"), ["--count="])
@@ -851,6 +852,11 @@ class Completion(Case):
                          ["local", "host", "vsock:", "mux:", "unix:", "tcp:"])
         self.assertEqual(self.bash("guestwire cid "), [])
         self.assertEqual(self.bash("guestwire call local "), [])
+        self.assertEqual(self.bash("guestwire connect --"),
+                         ["--timeout=", "--wait", "--help", "--version"])
+        self.assertEqual(self.bash("guestwire forward lo"), ["local"])
+        self.assertEqual(self.bash("guestwire hyperv --config agent.conf lo"), ["local"])
+        self.assertEqual(self.bash("guestwire hyperv --un"), ["--unregister"])
 
     def test_bash_paths(self):
         line = "guestwire ping unix:%s/vm" % self.folder
