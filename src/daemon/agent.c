@@ -158,6 +158,10 @@ int agent_reload(Agent *a, ConfigErrors *errors)
         _cleanup_config_ Config *config = NULL;
         int r;
 
+        /* A call may still ask for it, and would open again what is closed for good. */
+        if (a->stopping)
+                return -ECANCELED;
+
         status_reloading(a);
         r = config_load(a->config_file, &config, errors);
         if (r >= 0)
@@ -187,8 +191,7 @@ static int agent_on_sighup(sd_event_source *source, const struct signalfd_siginf
         ConfigErrors errors = { 0 };
         Agent *a = userdata;
 
-        if (!a->stopping)
-                (void)agent_reload(a, &errors);
+        (void)agent_reload(a, &errors);
         config_errors_done(&errors);
         return 0;
 }

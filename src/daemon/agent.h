@@ -49,7 +49,7 @@ int agent_run(Agent *a);
 
 /*
  * Reads the configuration anew and applies it. 0; -EINVAL with *errors filled and logged, and
- * the old one stays in force; -errno.
+ * the old one stays in force; -ECANCELED where the agent is stopping; -errno.
  */
 int agent_reload(Agent *a, ConfigErrors *errors);
 

@@ -146,6 +146,23 @@ class Service(harness.TestCase):
                 client.sock.send(b'{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}\n')
         self.daemon.stop()
 
+    def test_a_reload_asked_for_does_not_undo_the_stop(self):
+        """A call that was read before the signal, and is run after it."""
+        for count in (2, 3, 4):
+            self.start()
+            clients = [self.connect(privileged=True) for _ in range(count)]
+            for client in clients:
+                client.call("agent.ping")
+            # All of it is there when the daemon looks again, in whatever order it takes it.
+            self.daemon.process.send_signal(signal.SIGSTOP)
+            for client in clients:
+                client.send(client.request("agent.reload")[0])
+            self.daemon.process.send_signal(signal.SIGTERM)
+            self.daemon.process.send_signal(signal.SIGCONT)
+            self.daemon.expect_exit(0)
+            messages = self.daemon.messages
+            self.assertNotIn("READY=1", messages[messages.index("STOPPING=1"):])
+
     def test_nothing_is_left_behind(self):
         target = self.target()
         self.start(target)
