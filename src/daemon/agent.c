@@ -275,7 +275,7 @@ static void agent_on_changed(void *userdata)
         status_changed(a);
 }
 
-/* max-connections of [agent] is reached: the longest idle unprivileged one of all ports goes. */
+/* What all ports share is used up: the longest idle unprivileged one of all of them goes. */
 static bool agent_make_room(void *userdata)
 {
         ListLink *lists[2];
@@ -338,6 +338,12 @@ static int agent_add_events(Agent *a)
                         return r;
         }
         r = sd_event_add_defer(a->event, &a->sweep, agent_on_sweep, a);
+        if (r < 0)
+                return r;
+        /* All timers share one descriptor, made for the first: when callers have taken the last
+         * one it is too late. */
+        r = sd_event_add_time(a->event, &a->retry, CLOCK_MONOTONIC, UINT64_MAX, 0, agent_on_retry,
+                              a);
         if (r < 0)
                 return r;
         /* WATCHDOG=1 in time, from within the loop, where $WATCHDOG_USEC asks for it. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -209,16 +210,26 @@ static bool listener_is_full(const Listener *l)
                !listener_longest_idle(l, &since);
 }
 
+static bool listener_has_caller(const Listener *l)
+{
+        struct pollfd p = { .fd = l->fd, .events = POLLIN };
+
+        return poll(&p, 1, 0) > 0;
+}
+
 /*
  * No file descriptor is left. Rather than leave the caller in the queue, room is made among
- * those who are idle; where there is nobody to close, the spare fd is given up for as long as
- * it takes to turn the caller away. Returns whether to go on accepting.
+ * those who are idle, on whatever port; where there is nobody to close, the spare fd is given
+ * up for as long as it takes to turn the caller away. Returns whether to go on accepting.
  */
 static bool listener_out_of_fds(Listener *l)
 {
         int *spare = l->owner->spare_fd, fd;
 
-        if (listener_evict(l))
+        /* accept4() takes a descriptor before it looks into the queue. */
+        if (!listener_has_caller(l))
+                return false;
+        if (l->owner->make_room(l->owner->userdata))
                 return true;
         if (listener_waits(l))
                 return false;

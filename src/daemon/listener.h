@@ -19,7 +19,8 @@ typedef struct ListenerOwner ListenerOwner;
 
 /* What a listener asks of the agent. */
 struct ListenerOwner {
-        /* The agent is at `max-connections`: whether room was made for one more. */
+        /* The agent is at `max-connections`, or out of descriptors: whether room was made for one
+         * more, by closing the unprivileged connection that is idle longest on any port. */
         bool (*make_room)(void *userdata);
         /* A file descriptor kept in reserve, to turn a caller away when none is left. */
         int *spare_fd;

@@ -3,6 +3,7 @@
 
 import glob
 import os
+import resource
 import signal
 import socket
 import stat
@@ -183,15 +184,15 @@ class Service(harness.TestCase):
         self.daemon.stop()
         self.assertNotIn("WATCHDOG=1", self.daemon.messages)
 
-    def test_it_runs_without_a_notification_socket(self):
-        target = self.target()
+    def start_by_hand(self, target, **options):
+        """A daemon that nobody watches and that has nobody to notify; returns its process."""
         self.main = target
         path = os.path.join(self.folder, "plain.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(self.config(target))
         environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"}
         process = subprocess.Popen([harness.GUESTWIRED, "--config", path], env=environment,
-                                   stderr=subprocess.PIPE)
+                                   stderr=subprocess.PIPE, **options)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.kill)
 
@@ -202,6 +203,27 @@ class Service(harness.TestCase):
             except OSError:
                 return False
         harness.until(answers, "the daemon answers")
+        return process
+
+    def test_it_runs_without_a_notification_socket(self):
+        process = self.start_by_hand(self.target())
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(harness.DEADLINE), 0)
+
+    def test_half_a_text_is_waited_for_though_no_fd_is_left(self):
+        """The loop's clock is a descriptor too, and is there before the callers are."""
+        process = self.start_by_hand(
+            self.target(max_connections="500"),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+        client = self.connect(privileged=True)
+        self.assertEqual(client.call("agent.ping"), {})
+        others = [self.connect(privileged=True) for _ in range(60)]
+        self.assert_closed(others[-1])
+        text = PING % 7
+        client.send(text[:10])
+        self.assertTrue(client.quiet())
+        client.send(text[10:])
+        self.assertEqual(client.read()["id"], 7)
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(harness.DEADLINE), 0)
 
@@ -244,8 +266,8 @@ class NoListener(harness.TestCase):
 
     @harness.only("unix")
     def test_one_that_fails_does_not_hold_the_others_back(self):
-        bad = harness.Target("listen bad", socket.AF_UNIX, "/nonexistent/x",
-                             "[listen bad]\naddress = unix:/nonexistent/x\n")
+        bad = harness.Target("listen bad", socket.AF_UNIX, "/nonexistent/deeper/x",
+                             "[listen bad]\naddress = unix:/nonexistent/deeper/x\n")
         self.start(self.target("good"), bad)
         self.assert_answers()
         self.assertIn("bad", self.daemon.status())
