@@ -6,6 +6,8 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,8 +18,9 @@
 
 #include "base/text.h"
 
-/* Longer messages are cut: a record must not need memory that may not be there. */
-#define LOG_MESSAGE_MAX 4096
+/* Longer messages are cut: a record must not need memory that may not be there, and with its
+ * line break it fits the least room that a pipe calls writable. */
+#define LOG_MESSAGE_MAX (PIPE_BUF - 1)
 
 static int log_level = LOG_INFO;
 static bool log_to_journal;
@@ -153,6 +156,7 @@ static int send_to_journal(int level, const char *message_id, const LogFields *f
 /* One write, so that the lines of several processes on one stderr do not mix. */
 static void send_to_stderr(char *message, size_t n)
 {
+        struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
         ssize_t r;
 
         /* A line is a record: nobody may begin another by putting a line break into a message. */
@@ -160,10 +164,13 @@ static void send_to_stderr(char *message, size_t n)
                 if (message[i] == '\n' || message[i] == '\r')
                         message[i] = ' ';
         message[n] = '\n';
+        /* stderr is shared and not ours to make non-blocking. Where nobody reads it, or it is
+         * closed, the line is lost rather than the loop held up. */
+        if (poll(&p, 1, 0) <= 0)
+                return;
         do
                 r = write(STDERR_FILENO, message, n + 1);
         while (r < 0 && errno == EINTR);
-        /* A full pipe or a closed stderr loses the line: there is nobody left to tell. */
 }
 
 void log_record(int level, const char *message_id, const LogFields *fields, const char *format, ...)
