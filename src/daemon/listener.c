@@ -131,7 +131,6 @@ static void listener_admit(Listener *l, int fd_accepted, const struct sockaddr_s
         Peer peer;
         int r;
 
-        context->stats->connections_accepted++;
         r = peer_from_accept(fd, kind == ADDRESS_TCP ? sa->ss_family : families[kind], sa, length,
                              &peer);
         if (r < 0) {
@@ -161,6 +160,7 @@ static void listener_admit(Listener *l, int fd_accepted, const struct sockaddr_s
         }
         list_append(&l->connections, &c->link);
         l->n_connections++;
+        context->stats->connections_accepted++;
 }
 
 static int listener_on_resume(sd_event_source *source, uint64_t usec, void *userdata)
@@ -251,6 +251,16 @@ static bool listener_out_of_fds(Listener *l)
         return false;
 }
 
+/* The fault of the system rather than of the caller, who is still in the queue. */
+static void listener_cannot_accept(Listener *l, int error)
+{
+        char what[128];
+
+        (void)snprintf(what, sizeof(what), "cannot be accepted: %s", strerror(error));
+        listener_log_limited(l, &l->full_limit, EVENT_FULL, NULL, what);
+        listener_pause(l, PAUSE_USEC);
+}
+
 static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
         Listener *l = userdata;
@@ -275,9 +285,7 @@ static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, voi
                                 break;
                 } else if (errno == ENOMEM || errno == ENOBUFS || errno == EINVAL ||
                            errno == EBADF) {
-                        listener_log_limited(l, &l->full_limit, EVENT_FULL, NULL,
-                                             "cannot be accepted for want of kernel memory");
-                        listener_pause(l, PAUSE_USEC);
+                        listener_cannot_accept(l, errno);
                         break;
                 }
                 /* Anything else is the fault of the one caller, who has gone already. */

@@ -53,7 +53,8 @@ class Connections(harness.TestCase):
             pass
         for client in clients:
             self.assertEqual(client.call("agent.ping"), {})
-        self.assertEqual(clients[0].call("agent.stats")["connections"]["full"], 1)
+        stats = clients[0].call("agent.stats")["connections"]
+        self.assertEqual((stats["accepted"], stats["full"]), (2, 1))
 
     def test_the_agents_own_limit_is_over_all_ports(self):
         one, two = self.target("one", trust="nobody"), self.target("two", trust="nobody")
