@@ -38,6 +38,7 @@ struct Agent {
         /* of status.c */
         sd_event_source *status_timer;
         bool status_soon;
+        bool ready_due; /* READY=1 has not been sent yet */
         char *status_sent;
 };
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """guestwired as a service manager and an administrator see it."""
 
+import contextlib
 import glob
 import os
 import resource
@@ -184,13 +185,15 @@ class Service(harness.TestCase):
         self.daemon.stop()
         self.assertNotIn("WATCHDOG=1", self.daemon.messages)
 
-    def start_by_hand(self, target, **options):
-        """A daemon that nobody watches and that has nobody to notify; returns its process."""
+    def start_by_hand(self, target, notify=None, **options):
+        """A daemon that nobody watches; returns its process. notify: its NOTIFY_SOCKET."""
         self.main = target
         path = os.path.join(self.folder, "plain.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(self.config(target))
         environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"}
+        if notify:
+            environment["NOTIFY_SOCKET"] = notify
         process = subprocess.Popen([harness.GUESTWIRED, "--config", path], env=environment,
                                    stderr=subprocess.PIPE, **options)
         self.addCleanup(process.stderr.close)
@@ -209,6 +212,33 @@ class Service(harness.TestCase):
         process = self.start_by_hand(self.target())
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(harness.DEADLINE), 0)
+
+    def fill(self, path):
+        """Leaves no room in the queue of the datagram socket at path."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.connect(path)
+            other.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    other.send(b"x")
+
+    def test_a_manager_that_does_not_read_does_not_hold_it_up(self):
+        """The queue of its socket is short, and sd_notify(3) waits for room."""
+        path = os.path.join(self.folder, "unread")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(path)
+            process = self.start_by_hand(self.target(), notify=path)
+            self.assertIn(b"READY=1", manager.recv(4096))
+            self.fill(path)
+            client = self.connect(privileged=True)
+            self.assertEqual(client.call("agent.reload"), {})
+            # READY=1 is said once there is room.
+            manager.settimeout(harness.DEADLINE)
+            while not manager.recv(4096).startswith(b"READY=1"):
+                pass
+            self.fill(path)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(harness.DEADLINE), 0)
 
     def test_half_a_text_is_waited_for_though_no_fd_is_left(self):
         """The loop's clock is a descriptor too, and is there before the callers are."""
