@@ -220,7 +220,9 @@ static int agent_on_stop_timeout(sd_event_source *source, uint64_t usec, void *u
 {
         Agent *a = userdata;
 
-        log_warning("%llu calls were still running after shutdown-timeout and are ended",
+        log_warning("%llu connections (%llu calls running) were left after shutdown-timeout and "
+                    "are ended",
+                    (unsigned long long)a->stats.connections_current,
                     (unsigned long long)a->stats.calls_running);
         agent_each_connection(a, connection_cancel);
         a->stop_timer = sd_event_source_disable_unref(a->stop_timer);
