@@ -93,7 +93,8 @@ void listener_evict_connection(Connection *c)
         (void)connection_free(c);
 }
 
-bool listener_evict(Listener *l)
+/* False: all are busy or privileged. */
+static bool listener_evict(Listener *l)
 {
         uint64_t since;
         Connection *c;

@@ -61,10 +61,9 @@ void listener_change(Listener *l, Config *config, const ListenSettings *settings
 /* Accepts no more; the connections stay. */
 void listener_close(Listener *l);
 
-/* Closes the connection that has been idle longest and is not privileged. False: none is. */
-bool listener_evict(Listener *l);
-/* The one that listener_evict() would close, or NULL. */
+/* The connection that has been idle longest and is not privileged, or NULL. */
 Connection *listener_longest_idle(const Listener *l, uint64_t *ret_since);
+/* Closes it to make room. */
 void listener_evict_connection(Connection *c);
 
 /* Frees the listener with all its connections. */
