@@ -18,9 +18,15 @@
 #define STATUS_DELAY_USEC (500U * 1000U)
 /* While somebody is connected the number of calls changes without any other event. */
 #define STATUS_REFRESH_USEC (10U * 1000U * 1000U)
+/*
+ * Of the text on listeners. systemd ignores a message of PIPE_BUF bytes and more whole, with the
+ * READY=1 that stands in it; the log has every reason in full.
+ */
+#define STATUS_LISTENERS_MAX 3500U
 
 static void print_listeners(FILE *f, const Agent *a)
 {
+        const char *said = NULL;
         size_t n = 0, n_open = 0;
 
         list_foreach (i, &a->listeners) {
@@ -41,31 +47,41 @@ static void print_listeners(FILE *f, const Agent *a)
                       f);
         list_foreach (i, &a->listeners) {
                 const Listener *l = CONTAINER_OF(i, Listener, link);
+                const char *why = l->problem ?: "not tried yet";
 
-                if (l->fd < 0)
-                        fprintf(f, "; %s waits: %s", l->settings->section,
-                                l->problem ?: "not tried yet");
+                if (l->fd >= 0)
+                        continue;
+                if (said && strcmp(said, why) == 0)
+                        fprintf(f, "; %s too", l->settings->section);
+                else
+                        fprintf(f, "; %s waits: %s", l->settings->section, why);
+                said = why;
         }
 }
 
 char *status_text(const Agent *a)
 {
-        char *text = NULL;
-        size_t size;
+        _cleanup_free_ char *listeners = NULL;
+        bool cut = false;
+        size_t n;
         FILE *f;
 
-        f = open_memstream(&text, &size);
+        f = open_memstream(&listeners, &n);
         if (!f)
                 return NULL;
         print_listeners(f, a);
-        fprintf(f, "; %llu connections, %llu calls served",
-                (unsigned long long)a->stats.connections_current,
-                (unsigned long long)(a->stats.calls_total - a->stats.calls_running));
-        if (fclose(f) != 0) {
-                free(text);
+        if (fclose(f) != 0)
                 return NULL;
+        if (n > STATUS_LISTENERS_MAX) {
+                cut = true;
+                n = STATUS_LISTENERS_MAX;
+                /* Not within a character: a STATUS= that is not UTF-8 is dropped. */
+                while (n > 0 && ((unsigned char)listeners[n] & 0xc0) == 0x80)
+                        n--;
         }
-        return text;
+        return text_format("%.*s%s; %llu connections, %llu calls served", (int)n, listeners,
+                           cut ? "..." : "", (unsigned long long)a->stats.connections_current,
+                           (unsigned long long)(a->stats.calls_total - a->stats.calls_running));
 }
 
 /*

@@ -278,6 +278,22 @@ class Service(harness.TestCase):
 
 class NoListener(harness.TestCase):
     @harness.only("unix")
+    def test_it_is_ready_though_many_listeners_do_not_work(self):
+        """systemd ignores messages of 4096 bytes and more, READY=1 or not."""
+        for nowhere in ("/nowhere/at/all", "/nowhere/%d/at/all/\u00e9"):
+            paths = [(nowhere % n if "%" in nowhere else nowhere) + "/%d" % n
+                     for n in range(150)]
+            target = harness.Target("listen n0", socket.AF_UNIX, paths[0], "".join(
+                "[listen n%d]\naddress = unix:%s\n" % x for x in enumerate(paths)))
+            with self.subTest(nowhere=nowhere):
+                self.start(target)
+                status = self.daemon.status()
+                self.assertLess(len(("READY=1\nSTATUS=" + status).encode()), 4096)
+                self.assertRegex(status, "n0 waits: .*0 connections, 0 calls served$")
+                self.assertNotIn("\ufffd", status)
+                self.daemon.stop()
+
+    @harness.only("unix")
     def test_it_is_ready_though_no_listener_works_and_tries_again(self):
         late = os.path.join(self.folder, "late")
         target = harness.Target("listen late", socket.AF_UNIX, late + "/agent.sock",
