@@ -227,6 +227,10 @@ class Agent(Case):
         self.run_bad(REFUSED, "`block-methods`", "call", blind, "agent.stats")
         self.run_bad(REFUSED, "run guestwire as root.*`trust`", "call", blind, "agent.reload")
 
+    def test_errors_of_the_configuration_are_listed(self):
+        self.daemon.write_config("nonsense\n")
+        self.run_bad(REFUSED, r"(?s)1 error.*\n  \S+:1: ", "call", self.cli, "agent.reload")
+
     def daemon_target(self, name):
         return next(t for t in self.targets if t.name == name).cli
 

@@ -307,6 +307,19 @@ static void log_to_own_journal(void)
         CHECK(n > 0);
         CHECK(memmem(record, (size_t)n, "one\ntwo", 7));
         CHECK(!memmem(record, (size_t)n, "MESSAGE_ID", 10));
+
+        /* A journal that does not read holds nobody up, and is told what it missed. */
+        for (int i = 0; i < 2000; i++)
+                log_warning("record %d", i);
+        while (recv(journal, record, sizeof(record) - 1, MSG_DONTWAIT) > 0)
+                ;
+        log_warning("after");
+        n = recv(journal, record, sizeof(record) - 1, MSG_DONTWAIT);
+        CHECK(n > 0);
+        CHECK(memmem(record, (size_t)n, " records were lost", 18));
+        n = recv(journal, record, sizeof(record) - 1, MSG_DONTWAIT);
+        CHECK(n > 0);
+        CHECK(memmem(record, (size_t)n, "MESSAGE=after\n", 14));
         _exit(0);
 }
 
