@@ -23,8 +23,8 @@ class Options(harness.TestCase):
             file.write(text)
         return path
 
-    def check(self, text):
-        return self.run_guestwired("--config", self.write(text), "--check")
+    def check(self, text, *options):
+        return self.run_guestwired("--config", self.write(text), "--check", *options)
 
     def test_version_and_help(self):
         result = self.run_guestwired("--version")
@@ -68,6 +68,10 @@ class Options(harness.TestCase):
         errors = result.stderr.decode()
         for line in (2, 3, 5, 6):
             self.assertRegex(errors, r"(?m)^(\S+: )?%s:%d: ." % (path, line))
+
+    def test_check_prints_the_level_that_would_hold(self):
+        result = self.check("[agent]\nlog-level = error\n", "--log-level", "debug")
+        self.assertIn(b"log-level = debug\n", result.stdout)
 
     def test_check_opens_nothing(self):
         path = os.path.join(self.folder, "check.sock")
