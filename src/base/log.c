@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The fields of a record name its place better than a file and a line would. */
-#define SD_JOURNAL_SUPPRESS_LOCATION
-
 #include "base/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "base/journal.h"
 #include "base/text.h"
 
-/* Longer messages are cut: a record must not need memory that may not be there. */
-#define LOG_MESSAGE_MAX 4096
+/* Longer messages are cut: a record must not need memory that may not be there, and with its
+ * line break it fits the least room that a pipe calls writable. */
+#define LOG_MESSAGE_MAX (PIPE_BUF - 1)
 
 static int log_level = LOG_INFO;
 static bool log_to_journal;
@@ -123,36 +122,32 @@ void log_fields_add(LogFields *f, const char *name, const char *format, ...)
         f->n++;
 }
 
-static struct iovec text_iovec(const char *text)
-{
-        return (struct iovec){ (char *)text, strlen(text) };
-}
-
 static int send_to_journal(int level, const char *message_id, const LogFields *fields,
                            const char *message)
 {
-        struct iovec v[4 + LOG_FIELDS_MAX];
+        const char *v[4 + LOG_FIELDS_MAX];
         char priority[32], id[64], identifier[64];
-        int n = 0;
+        size_t n = 0;
 
         snprintf(priority, sizeof(priority), "PRIORITY=%d", level);
         snprintf(identifier, sizeof(identifier), "SYSLOG_IDENTIFIER=%s",
                  program_invocation_short_name);
-        v[n++] = text_iovec(message);
-        v[n++] = text_iovec(priority);
-        v[n++] = text_iovec(identifier);
+        v[n++] = message;
+        v[n++] = priority;
+        v[n++] = identifier;
         if (message_id) {
                 snprintf(id, sizeof(id), "MESSAGE_ID=%s", message_id);
-                v[n++] = text_iovec(id);
+                v[n++] = id;
         }
         for (size_t i = 0; fields && i < fields->n; i++)
-                v[n++] = text_iovec(fields->text[i]);
-        return sd_journal_sendv(v, n);
+                v[n++] = fields->text[i];
+        return journal_send(v, n);
 }
 
 /* One write, so that the lines of several processes on one stderr do not mix. */
 static void send_to_stderr(char *message, size_t n)
 {
+        struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
         ssize_t r;
 
         /* A line is a record: nobody may begin another by putting a line break into a message. */
@@ -160,10 +155,13 @@ static void send_to_stderr(char *message, size_t n)
                 if (message[i] == '\n' || message[i] == '\r')
                         message[i] = ' ';
         message[n] = '\n';
+        /* stderr is shared and not ours to make non-blocking. Where nobody reads it, or it is
+         * closed, the line is lost rather than the loop held up. */
+        if (poll(&p, 1, 0) <= 0)
+                return;
         do
                 r = write(STDERR_FILENO, message, n + 1);
         while (r < 0 && errno == EINTR);
-        /* A full pipe or a closed stderr loses the line: there is nobody left to tell. */
 }
 
 void log_record(int level, const char *message_id, const LogFields *fields, const char *format, ...)
@@ -171,7 +169,7 @@ void log_record(int level, const char *message_id, const LogFields *fields, cons
         static const char name[] = "MESSAGE=";
         const size_t skip = sizeof(name) - 1;
         char text[LOG_MESSAGE_MAX + sizeof(name)];
-        int saved = errno;
+        int saved = errno, r = -ENOTCONN;
         va_list ap;
         size_t n;
 
@@ -183,7 +181,10 @@ void log_record(int level, const char *message_id, const LogFields *fields, cons
         n = format_cut(text + skip, sizeof(text) - skip, format, ap);
         va_end(ap);
 
-        if (!log_to_journal || send_to_journal(level, message_id, fields, text) < 0)
+        if (log_to_journal)
+                r = send_to_journal(level, message_id, fields, text);
+        /* A journal that does not keep up would not read stderr either. */
+        if (r < 0 && r != -EAGAIN)
                 send_to_stderr(text + skip, n);
         errno = saved;
 }

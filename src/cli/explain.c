@@ -100,14 +100,32 @@ static char *message_of(json_object *error)
         return shown;
 }
 
+/* What a guest lists under `errors`, each on a line of its own; "" where it lists nothing. */
+static char *lines_of_errors(json_object *data)
+{
+        json_object *errors = json_object_object_get(data, "errors");
+        char *lines = strdup("");
+
+        for (size_t i = 0;
+             json_object_is_type(errors, json_type_array) && i < json_object_array_length(errors);
+             i++) {
+                _cleanup_free_ char *before = lines, *shown = NULL;
+
+                shown = output_shown(json_object_get_string(json_object_array_get_idx(errors, i)));
+                lines = text_format("%s\n  %s", before ?: "", shown ?: "?");
+        }
+        return lines;
+}
+
 char *explain_refusal(const Address *target, const char *method, json_object *error)
 {
         _cleanup_free_ char *to = address_to_text(target), *name = output_shown(method);
-        _cleanup_free_ char *message = message_of(error), *number = NULL;
+        _cleanup_free_ char *message = message_of(error), *number = NULL, *errors = NULL;
         json_object *data = json_object_object_get(error, "data");
         const char *hint = NULL, *reason = string_member(data, "reason");
         int64_t code = json_object_get_int64(json_object_object_get(error, "code"));
 
+        errors = lines_of_errors(data);
         if (string_member(data, "errno"))
                 number = output_shown(string_member(data, "errno"));
         if (code == rpc_code_to_number(RPC_METHOD_NOT_FOUND))
@@ -121,8 +139,9 @@ char *explain_refusal(const Address *target, const char *method, json_object *er
         if (code == RPC_APPLICATION_ERROR && reason)
                 hint = hint_for_reason(reason);
         if (!hint && code == RPC_APPLICATION_ERROR)
-                return text_format("the guest said no to `%s`: %s%s%s%s", name, message,
-                                   number ? " (" : "", number ?: "", number ? ")" : "");
+                return text_format("the guest said no to `%s`: %s%s%s%s%s", name, message,
+                                   number ? " (" : "", number ?: "", number ? ")" : "",
+                                   errors ?: "");
         if (hint)
                 return text_format("the guest said no to `%s`: %s%s%s%s; %s", name, message,
                                    number ? " (" : "", number ?: "", number ? ")" : "", hint);

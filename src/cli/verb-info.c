@@ -212,16 +212,18 @@ static void print_section(const char *title, int width, json_object *object)
         json_object_object_foreach(object, key, value) print_member(width, key, value);
 }
 
+/* What agent.info says, and beside it `system`, what system.info says. */
 static int print_json(json_object *agent, json_object *machine)
 {
-        _cleanup_json_ json_object *o = json_object_new_object();
-
-        if (!o || json_object_object_add(o, "agent", json_object_get(agent)) < 0 ||
-            json_object_object_add(o, "system", json_object_get(machine)) < 0) {
+        if (!json_object_is_type(agent, json_type_object)) {
+                output_error("the guest's agent.info is no object");
+                return EXIT_CONNECTION;
+        }
+        if (json_object_object_add(agent, "system", json_object_get(machine)) < 0) {
                 output_error("out of memory");
                 return EXIT_REFUSED;
         }
-        output_json(o, false);
+        output_json(agent, false);
         return EXIT_OK;
 }
 

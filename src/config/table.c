@@ -37,7 +37,7 @@ const ConfigOption config_options[] = {
         { "max-connections", &config_type_count, AGENT, 0, 0, "1024",
           A(max_connections), 1, 1048576,
           "connections over all ports" },
-        { "max-message", &config_type_size, AGENT, 0, 0, "1M", A(max_message), KIB, 256 * MIB,
+        { "max-message", &config_type_size, AGENT, 0, 0, "1M", A(max_message), 64, 256 * MIB,
           "bytes of one JSON text" },
         { "max-values", &config_type_count, AGENT, 0, 0, "16384", A(max_values), 1, 16777216,
           "JSON values in one text" },

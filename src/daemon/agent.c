@@ -206,6 +206,10 @@ int agent_reload(Agent *a, ConfigErrors *errors)
         _cleanup_config_ Config *config = NULL;
         int r;
 
+        /* A call may still ask for it, and would open again what is closed for good. */
+        if (a->stopping)
+                return -ECANCELED;
+
         status_reloading(a);
         r = config_load(a->config_file, &config, errors);
         if (r >= 0)
@@ -235,8 +239,7 @@ static int agent_on_sighup(sd_event_source *source, const struct signalfd_siginf
         ConfigErrors errors = { 0 };
         Agent *a = userdata;
 
-        if (!a->stopping)
-                (void)agent_reload(a, &errors);
+        (void)agent_reload(a, &errors);
         config_errors_done(&errors);
         return 0;
 }
@@ -265,7 +268,9 @@ static int agent_on_stop_timeout(sd_event_source *source, uint64_t usec, void *u
 {
         Agent *a = userdata;
 
-        log_warning("%llu calls were still running after shutdown-timeout and are ended",
+        log_warning("%llu connections (%llu calls running) were left after shutdown-timeout and "
+                    "are ended",
+                    (unsigned long long)a->stats.connections_current,
                     (unsigned long long)a->stats.calls_running);
         agent_each_connection(a, connection_cancel);
         a->stop_timer = sd_event_source_disable_unref(a->stop_timer);
@@ -320,7 +325,7 @@ static void agent_on_changed(void *userdata)
         status_changed(a);
 }
 
-/* max-connections of [agent] is reached: the longest idle unprivileged one of all ports goes. */
+/* What all ports share is used up: the longest idle unprivileged one of all of them goes. */
 static bool agent_make_room(void *userdata)
 {
         ListLink *lists[2];
@@ -371,6 +376,12 @@ static int agent_add_events(Agent *a)
                         return r;
         }
         r = sd_event_add_defer(a->event, &a->sweep, agent_on_sweep, a);
+        if (r < 0)
+                return r;
+        /* All timers share one descriptor, made for the first: when callers have taken the last
+         * one it is too late. */
+        r = sd_event_add_time(a->event, &a->retry, CLOCK_MONOTONIC, UINT64_MAX, 0, agent_on_retry,
+                              a);
         if (r < 0)
                 return r;
         /* WATCHDOG=1 in time, from within the loop, where $WATCHDOG_USEC asks for it. */

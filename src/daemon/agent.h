@@ -42,6 +42,7 @@ struct Agent {
         /* of status.c */
         sd_event_source *status_timer;
         bool status_soon;
+        bool ready_due; /* READY=1 has not been sent yet */
         char *status_sent;
 };
 
@@ -53,7 +54,7 @@ int agent_run(Agent *a);
 
 /*
  * Reads the configuration anew and applies it. 0; -EINVAL with *errors filled and logged, and
- * the old one stays in force; -errno.
+ * the old one stays in force; -ECANCELED where the agent is stopping; -errno.
  */
 int agent_reload(Agent *a, ConfigErrors *errors);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -92,7 +93,8 @@ void listener_evict_connection(Connection *c)
         (void)connection_free(c);
 }
 
-bool listener_evict(Listener *l)
+/* False: all are busy or privileged. */
+static bool listener_evict(Listener *l)
 {
         uint64_t since;
         Connection *c;
@@ -130,7 +132,6 @@ static void listener_admit(Listener *l, int fd_accepted, const struct sockaddr_s
         Peer peer;
         int r;
 
-        context->stats->connections_accepted++;
         r = peer_from_accept(fd, kind == ADDRESS_TCP ? sa->ss_family : families[kind], sa, length,
                              &peer);
         if (r < 0) {
@@ -166,6 +167,7 @@ static void listener_admit(Listener *l, int fd_accepted, const struct sockaddr_s
         }
         list_append(&l->connections, &c->link);
         l->n_connections++;
+        context->stats->connections_accepted++;
 }
 
 static int listener_on_resume(sd_event_source *source, uint64_t usec, void *userdata)
@@ -215,16 +217,26 @@ static bool listener_is_full(const Listener *l)
                !listener_longest_idle(l, &since);
 }
 
+static bool listener_has_caller(const Listener *l)
+{
+        struct pollfd p = { .fd = l->fd, .events = POLLIN };
+
+        return poll(&p, 1, 0) > 0;
+}
+
 /*
  * No file descriptor is left. Rather than leave the caller in the queue, room is made among
- * those who are idle; where there is nobody to close, the spare fd is given up for as long as
- * it takes to turn the caller away. Returns whether to go on accepting.
+ * those who are idle, on whatever port; where there is nobody to close, the spare fd is given
+ * up for as long as it takes to turn the caller away. Returns whether to go on accepting.
  */
 static bool listener_out_of_fds(Listener *l)
 {
         int *spare = l->owner->spare_fd, fd;
 
-        if (listener_evict(l))
+        /* accept4() takes a descriptor before it looks into the queue. */
+        if (!listener_has_caller(l))
+                return false;
+        if (l->owner->make_room(l->owner->userdata))
                 return true;
         if (listener_waits(l))
                 return false;
@@ -244,6 +256,16 @@ static bool listener_out_of_fds(Listener *l)
         }
         listener_pause(l, PAUSE_USEC);
         return false;
+}
+
+/* The fault of the system rather than of the caller, who is still in the queue. */
+static void listener_cannot_accept(Listener *l, int error)
+{
+        char what[128];
+
+        (void)snprintf(what, sizeof(what), "cannot be accepted: %s", strerror(error));
+        listener_log_limited(l, &l->full_limit, EVENT_FULL, NULL, what);
+        listener_pause(l, PAUSE_USEC);
 }
 
 static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -270,9 +292,7 @@ static int listener_on_io(sd_event_source *source, int fd, uint32_t revents, voi
                                 break;
                 } else if (errno == ENOMEM || errno == ENOBUFS || errno == EINVAL ||
                            errno == EBADF) {
-                        listener_log_limited(l, &l->full_limit, EVENT_FULL, NULL,
-                                             "cannot be accepted for want of kernel memory");
-                        listener_pause(l, PAUSE_USEC);
+                        listener_cannot_accept(l, errno);
                         break;
                 }
                 /* Anything else is the fault of the one caller, who has gone already. */

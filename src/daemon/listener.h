@@ -19,7 +19,8 @@ typedef struct ListenerOwner ListenerOwner;
 
 /* What a listener asks of the agent. */
 struct ListenerOwner {
-        /* The agent is at `max-connections`: whether room was made for one more. */
+        /* The agent is at `max-connections`, or out of descriptors: whether room was made for one
+         * more, by closing the unprivileged connection that is idle longest on any port. */
         bool (*make_room)(void *userdata);
         /* A file descriptor kept in reserve, to turn a caller away when none is left. */
         int *spare_fd;
@@ -60,10 +61,9 @@ void listener_change(Listener *l, Config *config, const ListenSettings *settings
 /* Accepts no more; the connections stay. */
 void listener_close(Listener *l);
 
-/* Closes the connection that has been idle longest and is not privileged. False: none is. */
-bool listener_evict(Listener *l);
-/* The one that listener_evict() would close, or NULL. */
+/* The connection that has been idle longest and is not privileged, or NULL. */
 Connection *listener_longest_idle(const Listener *l, uint64_t *ret_since);
+/* Closes it to make room. */
 void listener_evict_connection(Connection *c);
 
 /* Frees the listener with all its connections. */

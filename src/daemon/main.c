@@ -99,6 +99,8 @@ static int check_configuration(const Options *o)
                         fprintf(stderr, "guestwired: %s\n", strerror(-r));
                 return EXIT_FAILURE;
         }
+        if (o->log_level >= 0)
+                config->agent.log_level = o->log_level;
         config_print(config, stdout);
         if (fflush(stdout) != 0) {
                 fprintf(stderr, "guestwired: cannot write: %s\n", strerror(errno));

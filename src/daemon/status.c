@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/status.h"
 
+#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 /* At most one message in this time, which also is how late one may be. */
 #define STATUS_DELAY_USEC (500U * 1000U)
 /* While somebody is connected the number of calls changes without any other event. */
 #define STATUS_REFRESH_USEC (10U * 1000U * 1000U)
+/*
+ * Of the text on listeners. systemd ignores a message of PIPE_BUF bytes and more whole, with the
+ * READY=1 that stands in it; the log has every reason in full.
+ */
+#define STATUS_LISTENERS_MAX 3500U
 
 static void print_listeners(FILE *f, const Agent *a)
 {
+        const char *said = NULL;
         size_t n = 0, n_open = 0;
 
         list_foreach (i, &a->listeners) {
@@ -36,44 +47,69 @@ static void print_listeners(FILE *f, const Agent *a)
                       f);
         list_foreach (i, &a->listeners) {
                 const Listener *l = CONTAINER_OF(i, Listener, link);
+                const char *why = l->problem ?: "not tried yet";
 
-                if (l->fd < 0)
-                        fprintf(f, "; %s waits: %s", l->settings->section,
-                                l->problem ?: "not tried yet");
+                if (l->fd >= 0)
+                        continue;
+                if (said && strcmp(said, why) == 0)
+                        fprintf(f, "; %s too", l->settings->section);
+                else
+                        fprintf(f, "; %s waits: %s", l->settings->section, why);
+                said = why;
         }
 }
 
 char *status_text(const Agent *a)
 {
-        char *text = NULL;
-        size_t size;
+        _cleanup_free_ char *listeners = NULL;
+        bool cut = false;
+        size_t n;
         FILE *f;
 
-        f = open_memstream(&text, &size);
+        f = open_memstream(&listeners, &n);
         if (!f)
                 return NULL;
         print_listeners(f, a);
-        fprintf(f, "; %llu connections, %llu calls served",
-                (unsigned long long)a->stats.connections_current,
-                (unsigned long long)(a->stats.calls_total - a->stats.calls_running));
-        if (fclose(f) != 0) {
-                free(text);
+        if (fclose(f) != 0)
                 return NULL;
+        if (n > STATUS_LISTENERS_MAX) {
+                cut = true;
+                n = STATUS_LISTENERS_MAX;
+                /* Not within a character: a STATUS= that is not UTF-8 is dropped. */
+                while (n > 0 && ((unsigned char)listeners[n] & 0xc0) == 0x80)
+                        n--;
         }
-        return text;
+        return text_format("%.*s%s; %llu connections, %llu calls served", (int)n, listeners,
+                           cut ? "..." : "", (unsigned long long)a->stats.connections_current,
+                           (unsigned long long)(a->stats.calls_total - a->stats.calls_running));
 }
 
-static void status_send(Agent *a, const char *state)
+/*
+ * As sd_notify(3), which waits for a manager that does not read: the queue of its socket may
+ * hold ten messages only. 0, also where there is nobody to tell, or -errno: -EAGAIN where it is
+ * full.
+ */
+static int status_notify(const char *message)
 {
-        _cleanup_free_ char *text = status_text(a);
+        struct sockaddr_un un = { .sun_family = AF_UNIX };
+        const char *path = getenv("NOTIFY_SOCKET");
+        _cleanup_close_ int fd = -EBADF;
+        size_t n = path ? strlen(path) : 0;
 
-        if (!text)
-                return;
-        if (!state && a->status_sent && strcmp(text, a->status_sent) == 0)
-                return;
-        (void)sd_notifyf(0, "%s%sSTATUS=%s", state ?: "", state ? "\n" : "", text);
-        free(a->status_sent);
-        a->status_sent = TAKE_PTR(text);
+        /* Of other kinds of address the library knows more, and says what is wrong with them. */
+        if (n < 2 || n > sizeof(un.sun_path) || (path[0] != '/' && path[0] != '@'))
+                return MIN_OF(sd_notify(0, message), 0);
+        memcpy(un.sun_path, path, n);
+        if (path[0] == '@')
+                un.sun_path[0] = '\0';
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        if (sendto(fd, message, strlen(message), MSG_DONTWAIT | MSG_NOSIGNAL,
+                   (const struct sockaddr *)&un,
+                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+                return -errno;
+        return 0;
 }
 
 static int status_on_timer(sd_event_source *source, uint64_t usec, void *userdata);
@@ -91,6 +127,25 @@ static int status_arm(Agent *a, uint64_t delay)
         return sd_event_source_set_enabled(a->status_timer, SD_EVENT_ONESHOT);
 }
 
+/* What cannot be said now is said later; READY=1 is waited for. */
+static void status_send(Agent *a)
+{
+        _cleanup_free_ char *text = status_text(a), *message = NULL;
+
+        if (!text || (!a->ready_due && a->status_sent && strcmp(text, a->status_sent) == 0))
+                return;
+        message = text_format("%sSTATUS=%s", a->ready_due ? "READY=1\n" : "", text);
+        if (!message)
+                return;
+        if (status_notify(message) == -EAGAIN) {
+                (void)status_arm(a, a->ready_due ? STATUS_DELAY_USEC : STATUS_REFRESH_USEC);
+                return;
+        }
+        a->ready_due = false;
+        free(a->status_sent);
+        a->status_sent = TAKE_PTR(text);
+}
+
 static int status_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Agent *a = userdata;
@@ -98,9 +153,9 @@ static int status_on_timer(sd_event_source *source, uint64_t usec, void *userdat
         a->status_soon = false;
         if (a->stopping)
                 return 0;
-        status_send(a, NULL);
         if (a->stats.connections_current > 0)
                 (void)status_arm(a, STATUS_REFRESH_USEC);
+        status_send(a);
         return 0;
 }
 
@@ -113,22 +168,30 @@ void status_changed(Agent *a)
 
 void status_ready(Agent *a)
 {
-        status_send(a, "READY=1");
+        a->ready_due = true;
+        status_send(a);
 }
 
 void status_reloading(Agent *a)
 {
+        _cleanup_free_ char *message = NULL;
         struct timespec ts;
 
         /* systemd 253 and up wants to know when, to tell this reload from another: sd_notify(3) */
         (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reloading",
-                         (unsigned long long)ts.tv_sec * 1000000U +
-                                 (unsigned long long)ts.tv_nsec / 1000U);
+        message = text_format("RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reloading",
+                              (unsigned long long)ts.tv_sec * 1000000U +
+                                      (unsigned long long)ts.tv_nsec / 1000U);
+        if (message)
+                (void)status_notify(message);
 }
 
 void status_stopping(Agent *a)
 {
-        (void)sd_notifyf(0, "STOPPING=1\nSTATUS=Stopping: %llu calls are running",
-                         (unsigned long long)a->stats.calls_running);
+        _cleanup_free_ char *message = NULL;
+
+        message = text_format("STOPPING=1\nSTATUS=Stopping: %llu calls are running",
+                              (unsigned long long)a->stats.calls_running);
+        if (message)
+                (void)status_notify(message);
 }

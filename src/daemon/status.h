@@ -5,7 +5,7 @@
 
 /*
  * What the service manager is told. The text names the ports, those that do not work with the
- * reason, the connections and the calls.
+ * reason, the connections and the calls. None of these waits for a manager that does not read.
  */
 void status_ready(Agent *a);
 void status_reloading(Agent *a);

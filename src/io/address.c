@@ -259,9 +259,10 @@ static int parse_vsock(const char *text, Address *a, char **ret_problem)
         return *colon ? address_parse_port(colon + 1, &a->port, ret_problem) : 0;
 }
 
-/* What has no prefix: a CID alone. */
+/* What has no prefix: a CID, or a CID and a port. */
 static int parse_bare(const char *text, Address *a, char **ret_problem)
 {
+        _cleanup_free_ char *first = NULL;
         uint32_t cid;
 
         if (strchr(text, '/'))
@@ -269,7 +270,10 @@ static int parse_bare(const char *text, Address *a, char **ret_problem)
                               "is not a target: if it is an agent's Unix socket put unix: before "
                               "it, if it is a VMM's vsock socket mux:",
                               ret_problem);
-        if (strchr(text, ':') || vsock_cid_from_text(text, &cid) == -EINVAL)
+        first = strndup(text, strcspn(text, ":"));
+        if (!first)
+                return -ENOMEM;
+        if (vsock_cid_from_text(first, &cid) == -EINVAL)
                 return refuse(text, "is not a target: " TARGET_FORMS, ret_problem);
         return parse_vsock(text, a, ret_problem);
 }

@@ -12,6 +12,9 @@ static char *timeout_problem(const Address *a, DialStage stage, uint64_t timeout
 {
         char time[64];
 
+        /* What is left of a caller's whole time: 9s 999ms 950us is ten seconds to people. */
+        if (timeout >= 10000 && timeout < TEXT_INFINITY - 10000)
+                timeout = (timeout + 5000) / 10000 * 10000;
         text_from_usec(time, timeout);
         switch (stage) {
         case DIAL_STAGE_LOOKUP:

@@ -152,6 +152,10 @@ static json_object *error_to_json(const CallError *error)
         json_object_object_add(o, "message", json_object_new_string(message));
         if (error->reason) {
                 data = error->data ? json_object_get(error->data) : json_object_new_object();
+                if (!data) {
+                        json_object_put(o);
+                        return NULL;
+                }
                 json_object_object_add(data, "reason", json_object_new_string(error->reason));
                 if (error->error > 0)
                         json_object_object_add(data, "errno",

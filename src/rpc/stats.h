@@ -10,7 +10,7 @@
 typedef struct Stats Stats;
 
 struct Stats {
-        uint64_t connections_accepted;
+        uint64_t connections_accepted; /* let in: none of those turned away */
         uint64_t connections_current;
         uint64_t connections_refused; /* by `peers`, or with an address that made no sense */
         uint64_t connections_full;    /* turned away at a limit */

@@ -126,6 +126,12 @@ static bool stream_is_over(Stream *s)
         return false;
 }
 
+/* Whether nothing is read while something is due to the peer: its departure must be asked for. */
+static bool stream_awaits(const Stream *s, bool busy)
+{
+        return (s->input_ended && busy) || s->stalled;
+}
+
 static uint64_t stream_next_deadline(Stream *s)
 {
         uint64_t next = UINT64_MAX;
@@ -137,7 +143,7 @@ static uint64_t stream_next_deadline(Stream *s)
                 next = MIN_OF(next, s->text_begun + s->message_timeout);
         if (s->idle_timeout > 0 && s->idle_timeout != TEXT_INFINITY && !busy)
                 next = MIN_OF(next, s->last_active + s->idle_timeout);
-        if (s->input_ended && busy) {
+        if (stream_awaits(s, busy)) {
                 if (s->probe_at == 0)
                         s->probe_at = stream_now(s) + PROBE_USEC;
                 next = MIN_OF(next, s->probe_at);
@@ -308,7 +314,7 @@ static int stream_on_timer(sd_event_source *source, uint64_t usec, void *userdat
 
         if (s->probe_at > 0 && now >= s->probe_at) {
                 s->probe_at = 0;
-                if (!s->gone && busy)
+                if (!s->gone && stream_awaits(s, busy))
                         stream_probe(s);
         }
         stream_settle(s);

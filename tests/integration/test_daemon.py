@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """guestwired as a service manager and an administrator see it."""
 
+import contextlib
 import glob
 import os
+import resource
 import signal
 import socket
 import stat
@@ -21,8 +23,8 @@ class Options(harness.TestCase):
             file.write(text)
         return path
 
-    def check(self, text):
-        return self.run_guestwired("--config", self.write(text), "--check")
+    def check(self, text, *options):
+        return self.run_guestwired("--config", self.write(text), "--check", *options)
 
     def test_version_and_help(self):
         result = self.run_guestwired("--version")
@@ -66,6 +68,10 @@ class Options(harness.TestCase):
         errors = result.stderr.decode()
         for line in (2, 3, 5, 6):
             self.assertRegex(errors, r"(?m)^(\S+: )?%s:%d: ." % (path, line))
+
+    def test_check_prints_the_level_that_would_hold(self):
+        result = self.check("[agent]\nlog-level = error\n", "--log-level", "debug")
+        self.assertIn(b"log-level = debug\n", result.stdout)
 
     def test_check_opens_nothing(self):
         path = os.path.join(self.folder, "check.sock")
@@ -146,6 +152,23 @@ class Service(harness.TestCase):
                 client.sock.send(b'{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}\n')
         self.daemon.stop()
 
+    def test_a_reload_asked_for_does_not_undo_the_stop(self):
+        """A call that was read before the signal, and is run after it."""
+        for count in (2, 3, 4):
+            self.start()
+            clients = [self.connect(privileged=True) for _ in range(count)]
+            for client in clients:
+                client.call("agent.ping")
+            # All of it is there when the daemon looks again, in whatever order it takes it.
+            self.daemon.process.send_signal(signal.SIGSTOP)
+            for client in clients:
+                client.send(client.request("agent.reload")[0])
+            self.daemon.process.send_signal(signal.SIGTERM)
+            self.daemon.process.send_signal(signal.SIGCONT)
+            self.daemon.expect_exit(0)
+            messages = self.daemon.messages
+            self.assertNotIn("READY=1", messages[messages.index("STOPPING=1"):])
+
     def test_nothing_is_left_behind(self):
         target = self.target()
         self.start(target)
@@ -166,15 +189,17 @@ class Service(harness.TestCase):
         self.daemon.stop()
         self.assertNotIn("WATCHDOG=1", self.daemon.messages)
 
-    def test_it_runs_without_a_notification_socket(self):
-        target = self.target()
+    def start_by_hand(self, target, notify=None, **options):
+        """A daemon that nobody watches; returns its process. notify: its NOTIFY_SOCKET."""
         self.main = target
         path = os.path.join(self.folder, "plain.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(self.config(target))
         environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"}
+        if notify:
+            environment["NOTIFY_SOCKET"] = notify
         process = subprocess.Popen([harness.GUESTWIRED, "--config", path], env=environment,
-                                   stderr=subprocess.PIPE)
+                                   stderr=subprocess.PIPE, **options)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.kill)
 
@@ -185,6 +210,54 @@ class Service(harness.TestCase):
             except OSError:
                 return False
         harness.until(answers, "the daemon answers")
+        return process
+
+    def test_it_runs_without_a_notification_socket(self):
+        process = self.start_by_hand(self.target())
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(harness.DEADLINE), 0)
+
+    def fill(self, path):
+        """Leaves no room in the queue of the datagram socket at path."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.connect(path)
+            other.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    other.send(b"x")
+
+    def test_a_manager_that_does_not_read_does_not_hold_it_up(self):
+        """The queue of its socket is short, and sd_notify(3) waits for room."""
+        path = os.path.join(self.folder, "unread")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(path)
+            process = self.start_by_hand(self.target(), notify=path)
+            self.assertIn(b"READY=1", manager.recv(4096))
+            self.fill(path)
+            client = self.connect(privileged=True)
+            self.assertEqual(client.call("agent.reload"), {})
+            # READY=1 is said once there is room.
+            manager.settimeout(harness.DEADLINE)
+            while not manager.recv(4096).startswith(b"READY=1"):
+                pass
+            self.fill(path)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(harness.DEADLINE), 0)
+
+    def test_half_a_text_is_waited_for_though_no_fd_is_left(self):
+        """The loop's clock is a descriptor too, and is there before the callers are."""
+        process = self.start_by_hand(
+            self.target(max_connections="500"),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+        client = self.connect(privileged=True)
+        self.assertEqual(client.call("agent.ping"), {})
+        others = [self.connect(privileged=True) for _ in range(60)]
+        self.assert_closed(others[-1])
+        text = PING % 7
+        client.send(text[:10])
+        self.assertTrue(client.quiet())
+        client.send(text[10:])
+        self.assertEqual(client.read()["id"], 7)
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(harness.DEADLINE), 0)
 
@@ -209,6 +282,22 @@ class Service(harness.TestCase):
 
 class NoListener(harness.TestCase):
     @harness.only("unix")
+    def test_it_is_ready_though_many_listeners_do_not_work(self):
+        """systemd ignores messages of 4096 bytes and more, READY=1 or not."""
+        for nowhere in ("/nowhere/at/all", "/nowhere/%d/at/all/\u00e9"):
+            paths = [(nowhere % n if "%" in nowhere else nowhere) + "/%d" % n
+                     for n in range(150)]
+            target = harness.Target("listen n0", socket.AF_UNIX, paths[0], "".join(
+                "[listen n%d]\naddress = unix:%s\n" % x for x in enumerate(paths)))
+            with self.subTest(nowhere=nowhere):
+                self.start(target)
+                status = self.daemon.status()
+                self.assertLess(len(("READY=1\nSTATUS=" + status).encode()), 4096)
+                self.assertRegex(status, "n0 waits: .*0 connections, 0 calls served$")
+                self.assertNotIn("\ufffd", status)
+                self.daemon.stop()
+
+    @harness.only("unix")
     def test_it_is_ready_though_no_listener_works_and_tries_again(self):
         late = os.path.join(self.folder, "late")
         target = harness.Target("listen late", socket.AF_UNIX, late + "/agent.sock",
@@ -227,8 +316,8 @@ class NoListener(harness.TestCase):
 
     @harness.only("unix")
     def test_one_that_fails_does_not_hold_the_others_back(self):
-        bad = harness.Target("listen bad", socket.AF_UNIX, "/nonexistent/x",
-                             "[listen bad]\naddress = unix:/nonexistent/x\n")
+        bad = harness.Target("listen bad", socket.AF_UNIX, "/nonexistent/deeper/x",
+                             "[listen bad]\naddress = unix:/nonexistent/deeper/x\n")
         self.start(self.target("good"), bad)
         self.assert_answers()
         self.assertIn("bad", self.daemon.status())

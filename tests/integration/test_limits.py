@@ -53,7 +53,8 @@ class Connections(harness.TestCase):
             pass
         for client in clients:
             self.assertEqual(client.call("agent.ping"), {})
-        self.assertEqual(clients[0].call("agent.stats")["connections"]["full"], 1)
+        stats = clients[0].call("agent.stats")["connections"]
+        self.assertEqual((stats["accepted"], stats["full"]), (2, 1))
 
     def test_the_agents_own_limit_is_over_all_ports(self):
         one, two = self.target("one", trust="nobody"), self.target("two", trust="nobody")
@@ -64,6 +65,28 @@ class Connections(harness.TestCase):
         for client in (second, third, fourth):
             self.assertEqual(client.call("agent.ping"), {})
         self.assertEqual(fourth.call("agent.stats")["connections"]["current"], 3)
+
+    def test_strangers_of_another_port_cannot_use_up_the_fds(self):
+        """At the limit of fds, too, it is the longest idle of all ports who goes."""
+        crowd, calm = self.target("crowd", trust="nobody", max_connections="500"), self.target("calm")
+        self.start(crowd, calm, nofile=(40, 40))
+        for _ in range(60):
+            self.connect(crowd)
+        clients = [self.connect(calm) for _ in range(5)]
+        for client in clients:
+            self.assertEqual(client.call("agent.ping"), {})
+        self.assertEqual(clients[0].call("agent.ping"), {})
+
+    def test_a_newcomer_is_not_closed_for_nobody(self):
+        """accept4() fails for want of an fd before it sees that no further caller waits."""
+        crowd = self.target("crowd", trust="nobody", max_connections="500")
+        other = self.target("other", trust="nobody")
+        self.start(crowd, other, nofile=(40, 40))
+        for _ in range(60):
+            self.connect(crowd)
+        clients = [self.connect(other) for _ in range(5)]
+        for client in clients:
+            self.assertEqual(client.call("agent.ping"), {})
 
     def test_idle_timeout(self):
         self.start(self.target(idle_timeout="300ms"))

@@ -505,7 +505,7 @@ class HostSide(harness.TestCase):
         self.assertIn("3", result.stdout.splitlines()[-2])
         result = self.run_guestwire("--json", "info", self.main.cli)
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertEqual(json.loads(result.stdout)["agent"]["name"], "guestwire")
+        self.assertEqual(json.loads(result.stdout)["name"], "guestwire")
         result = self.run_guestwire("call", self.main.cli, "agent.ping")
         self.assertEqual((result.returncode, json.loads(result.stdout)), (0, {}), result.stderr)
         result = self.run_guestwire("methods", self.main.cli)

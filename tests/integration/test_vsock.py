@@ -232,7 +232,7 @@ class Privilege(Case):
             stderr=subprocess.PIPE, timeout=harness.DEADLINE, check=False,
             preexec_fn=lambda: (os.setgroups([]), os.setgid(65534), os.setuid(65534)))
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertFalse(json.loads(result.stdout)["agent"]["caller"]["privileged"])
+        self.assertFalse(json.loads(result.stdout)["caller"]["privileged"])
 
 
 class Socat(Case):

@@ -55,6 +55,8 @@ static void test_target_vsock(void **state)
         static const char *const forms[][2] = {
                 { "21", "vsock:21:1000" },
                 { "0x15", "vsock:21:1000" },
+                { "21:8080", "vsock:21:8080" },
+                { "local:1000", "vsock:1:1000" },
                 { "host", "vsock:2:1000" },
                 { "parent", "vsock:2:1000" },
                 { "local", "vsock:1:1000" },
@@ -78,7 +80,6 @@ static void test_target_vsock_refused(void **state)
 {
         static const char *const forms[][2] = {
                 { "", "write a CID such as 21" },
-                { "21:8080", "vsock:21:1000" },
                 { "-1", "is not a target" },
                 { " 21", "is not a target" },
                 { "guest", "is not a target" },

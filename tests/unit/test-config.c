@@ -130,8 +130,8 @@ static void test_bad_values(void **state)
         expect_bad_value("agent", "max-connections", "-1", "is not a number");
         expect_bad_value("agent", "max-connections", "many", "is not a number");
         expect_bad_value("agent", "max-connections", "18446744073709551616", "out of range");
-        expect_bad_value("agent", "max-message", "1023", "from 1K to 256M");
-        expect_bad_value("agent", "max-message", "1G", "from 1K to 256M");
+        expect_bad_value("agent", "max-message", "63", "from 64 to 256M");
+        expect_bad_value("agent", "max-message", "1G", "from 64 to 256M");
         expect_bad_value("agent", "max-message", "1X", "is not a size");
         expect_bad_value("agent", "max-message", "infinity", "is not a size");
         expect_bad_value("agent", "max-values", "0", "from 1 to 16777216");

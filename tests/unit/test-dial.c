@@ -384,6 +384,28 @@ static void test_problems(void **state)
         }
 }
 
+static void test_a_timeout_is_said_in_round_numbers(void **state)
+{
+        static const struct {
+                uint64_t timeout;
+                const char *words;
+        } cases[] = {
+                { 9999950, "CONNECT within 10s: " },   { 199950, "CONNECT within 200ms: " },
+                { 204999, "CONNECT within 200ms: " },  { 9999, "CONNECT within 9ms 999us: " },
+                { UINT64_MAX - 1, "CONNECT within " },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_address_ Address a = ADDRESS_NULL;
+                _cleanup_free_ char *text = NULL;
+
+                assert_int_equal(address_parse_target("mux:/a:7", &a, NULL), 0);
+                text = dial_problem(&a, DIAL_STAGE_MUX, -ETIMEDOUT, cases[i].timeout, NULL);
+                if (!text || !strstr(text, cases[i].words))
+                        fail_msg("case %zu: no '%s' in '%s'", i, cases[i].words, text);
+        }
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
@@ -406,6 +428,7 @@ int main(void)
                 with_world(test_no_time_at_all),
                 cmocka_unit_test(test_vsock_errors),
                 cmocka_unit_test(test_problems),
+                cmocka_unit_test(test_a_timeout_is_said_in_round_numbers),
         };
 
         return cmocka_run_group_tests_name("dial", tests, NULL, NULL);

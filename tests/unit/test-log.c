@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,10 +107,38 @@ static void test_long_message_is_cut(void **state)
                 capture_read(&c, text, sizeof(text));
                 capture_end(&c);
                 n = strlen(text);
-                assert_true(n > 4000 && n <= 4097);
+                assert_true(n > 4000 && n <= PIPE_BUF);
                 assert_int_equal(text[n - 1], '\n');
                 assert_true(text_is_utf8(text, n));
         }
+}
+
+/* A daemon must not wait for whoever was to read its stderr. */
+static void test_a_full_pipe_loses_lines(void **state)
+{
+        static char text[PIPE_BUF];
+        int pair[2], saved;
+        size_t lines = 0;
+
+        memset(text, 'x', sizeof(text) - 1);
+        fflush(stderr);
+        saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+        assert_true(saved >= 0);
+        assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+        assert_int_equal(dup2(pair[1], STDERR_FILENO), STDERR_FILENO);
+        for (size_t i = 0; i < 2048; i++)
+                log_error("%s", i % 2 == 0 ? text : "short");
+        log_error("%s", text);
+        assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+        fd_close(saved);
+        fd_close(pair[1]);
+
+        /* Those that had room are whole. */
+        while (read(pair[0], text, 1) == 1)
+                lines += *text == '\n';
+        assert_int_equal(*text, '\n');
+        assert_true(lines > 1 && lines < 2048);
+        fd_close(pair[0]);
 }
 
 static void test_level(void **state)
@@ -278,6 +307,19 @@ static void log_to_own_journal(void)
         CHECK(n > 0);
         CHECK(memmem(record, (size_t)n, "one\ntwo", 7));
         CHECK(!memmem(record, (size_t)n, "MESSAGE_ID", 10));
+
+        /* A journal that does not read holds nobody up, and is told what it missed. */
+        for (int i = 0; i < 2000; i++)
+                log_warning("record %d", i);
+        while (recv(journal, record, sizeof(record) - 1, MSG_DONTWAIT) > 0)
+                ;
+        log_warning("after");
+        n = recv(journal, record, sizeof(record) - 1, MSG_DONTWAIT);
+        CHECK(n > 0);
+        CHECK(memmem(record, (size_t)n, " records were lost", 18));
+        n = recv(journal, record, sizeof(record) - 1, MSG_DONTWAIT);
+        CHECK(n > 0);
+        CHECK(memmem(record, (size_t)n, "MESSAGE=after\n", 14));
         _exit(0);
 }
 
@@ -306,6 +348,7 @@ int main(void)
                 cmocka_unit_test(test_plain_line),
                 cmocka_unit_test(test_a_record_is_one_line),
                 cmocka_unit_test(test_long_message_is_cut),
+                cmocka_unit_test(test_a_full_pipe_loses_lines),
                 cmocka_unit_test(test_level),
                 cmocka_unit_test(test_level_text),
                 cmocka_unit_test(test_fields),

@@ -102,7 +102,8 @@ TMPDIR="$state/memory" timeout ${UML_INTERACTIVE:+--foreground} -k 1 "${UML_TIME
         con=null con0=null con1=fd:3,fd:4 ssl=null \
         </dev/null >"$state/console" 2>&1 &
 uml=$!
-wait "$uml"
+# The kernel ends by abort(3), of which the shell would tell.
+{ wait "$uml"; } 2>/dev/null
 ended=$?
 uml=
 exec 3<&- 4>&-
