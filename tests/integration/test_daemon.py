@@ -100,7 +100,7 @@ class Options(harness.TestCase):
     def test_shipped_files_pass_the_check(self):
         conf = os.path.join(harness.SRCDIR, "conf")
         files = [os.path.join(conf, "guestwire.conf")] + glob.glob(conf + "/examples/*.conf")
-        self.assertEqual(len(files), 3)
+        self.assertEqual(len(files), 8)
         for path in files:
             result = self.run_guestwired("--config", path, "--check")
             self.assertEqual((result.returncode, result.stderr), (0, b""), path)
