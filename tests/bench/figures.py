@@ -14,6 +14,7 @@ import subprocess
 import time
 
 import callgrind
+import proxies
 from servers import BenchError, Echo, EpollEcho, Guestwired, NotifySocket, QemuGa, memory
 
 KIB = 1024
@@ -51,6 +52,7 @@ def ratio(name, unit, ours, reference, reference_name, target=""):
 class Bench:
     def __init__(self, client, rounds):
         self.client_program = client
+        self.stream_program = os.path.join(os.path.dirname(client), "bench-stream")
         self.rounds = rounds
         self.profile = ""
 
@@ -157,6 +159,92 @@ class Bench:
         each = statistics.median(samples) / connections / KIB
         return [Figure("memory a connection, 1,000 idle", each, "KiB", target="≤ 8 KiB",
                        judged=each)]
+
+    def stream(self, mode, proxy, *options):
+        """Runs both ends of what a proxy carries; what they have measured."""
+        done = subprocess.run([self.stream_program, mode, f"--port={proxy.port}", *options,
+                               proxy.path],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8",
+                              check=False, timeout=600)
+        if done.returncode != 0:
+            raise BenchError(f"bench-stream {mode} through {proxy.name}: exit "
+                             f"{done.returncode}\n{proxy.said()}")
+        return json.loads(done.stdout)
+
+    def forward(self, mib=1024, connections=1000):
+        """Bytes through a proxy, and what they cost it."""
+        cost = {}
+
+        def flow(proxy, mib, *options):
+            def run():
+                before = proxy.cpu()
+                speed = self.stream("flow", proxy, f"--mib={mib}", *options)["mib_per_second"]
+                cost.setdefault((proxy.name, options), []).append(
+                    (proxy.cpu() - before) * 1024 / (mib * (1 + len(options))))
+                return speed
+            return run
+
+        def calls(proxy):
+            return lambda: self.stream("calls", proxy, "--count=2000")["per_second"]
+
+        port = proxies.free_port()
+        with proxies.Forward(port) as ours, proxies.Socat(port) as socat, \
+                proxies.SocketProxyd(port) as proxyd:
+            peers = {p.name: p for p in (ours, socat, proxyd)}
+            speed = self.by_turns(direct=flow(proxies.Direct(port), mib),
+                                  **{name: flow(p, mib) for name, p in peers.items()})
+            both = self.by_turns(**{name: flow(p, mib // 2, "--both")
+                                    for name, p in peers.items()})
+            rate = self.by_turns(**{name: calls(p) for name, p in peers.items()})
+        cpu = {key: statistics.median(samples[1:]) for key, samples in cost.items()}
+        others = (socat.name, proxyd.name)
+        fastest = max(others, key=speed.get)
+        cheapest = min(others, key=lambda name: cpu[name, ()])
+        fastest_both = max(others, key=both.get)
+        way = "forward, Unix to TCP"
+        rows = [
+            ratio(way, "MiB/s", speed[ours.name], speed[fastest], fastest, "≥ 0.95"),
+            ratio(way, "MiB/s", speed[ours.name], speed["direct"], "no proxy"),
+            ratio(f"{way}, CPU a GiB", "s", cpu[ours.name, ()], cpu[cheapest, ()], cheapest,
+                  "≤ 1"),
+            ratio("forward, both ways at once", "MiB/s", both[ours.name], both[fastest_both],
+                  fastest_both, "≥ 0.95"),
+            ratio("forward, both ways, CPU a GiB", "s", cpu[ours.name, ("--both",)],
+                  min(cpu[name, ("--both",)] for name in others), "the better of both", "≤ 1"),
+        ]
+        rows += [ratio("connections a second through forward", "/s", rate[ours.name], rate[name],
+                       name, "≥ 1") for name in others]
+        return rows + self.forward_memory(connections)
+
+    def forward_memory(self, connections):
+        def each(kind):
+            with kind(proxies.free_port()) as proxy:
+                self.stream("calls", proxy, "--count=10")
+                before = proxy.memory()
+                with self.held_through(proxy, connections):
+                    return (proxy.memory() - before) / connections / KIB
+
+        ours = statistics.median(each(proxies.Forward) for _ in range(self.rounds))
+        rows = []
+        for kind in (proxies.SocketProxyd, proxies.Socat):
+            peer = each(kind)
+            rows.append(Figure(f"memory a forwarded connection, {connections:,} idle", ours,
+                               "KiB", peer, kind.name, ours / peer, "≤ 8 KiB", ours))
+        return rows
+
+    @contextlib.contextmanager
+    def held_through(self, proxy, connections):
+        """So many connections through a proxy, a byte each way on each."""
+        with subprocess.Popen([self.stream_program, "hold", f"--port={proxy.port}",
+                               f"--count={connections}", proxy.path],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+            if json.loads(holder.stdout.readline() or b"{}") != {"connections": connections}:
+                raise BenchError(f"{connections} connections were not all served by "
+                                 f"{proxy.name}\n{proxy.said()}")
+            yield
+            holder.stdin.close()
+            if holder.wait() != 0:
+                raise BenchError("bench-stream hold failed")
 
     @contextlib.contextmanager
     def held(self, server, connections):

@@ -19,7 +19,8 @@ sys.dont_write_bytecode = True
 import servers  # noqa: E402
 from figures import Bench  # noqa: E402
 
-GROUPS = ("latency", "throughput", "instructions", "idle_memory", "connection_memory", "start")
+GROUPS = ("latency", "throughput", "instructions", "idle_memory", "connection_memory", "start",
+          "forward")
 BEGIN, END = "<!-- bench: begin {} -->", "<!-- bench: end {} -->"
 
 
