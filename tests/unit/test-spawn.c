@@ -374,15 +374,19 @@ static void test_left_behind(void **state)
 {
         World *w = *state;
         SpawnSettings s = to_output(w);
+        int fds[2];
         pid_t pids[3];
 
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        s.fds[0] = fds[0];
         start_shell(w, &s,
                     "setsid sh -c 'echo $$; exec sleep 1000' &"
-                    "(setsid env -i sh -c '(echo $(exec sh -c \"echo \\$PPID\"); exec sleep 1000) "
-                    "&' &);"
-                    "sh -c 'echo $$; exec sleep 1000' & sleep 0.2");
+                    "(setsid env -i sh -c 'sh -c \"echo \\$\\$; exec sleep 1000\" &' &);"
+                    "sh -c 'echo $$; exec sleep 1000' & read line");
         for (size_t i = 0; i < ELEMENTSOF(pids); i++)
                 pids[i] = read_pid(w);
+        close(fds[0]);
+        close(fds[1]);
         run_until_ended(w, 1);
         assert_int_equal(w->end.outcome, SPAWN_EXITED);
         run_until_alone(w);
