@@ -188,6 +188,9 @@ static int lines_on_io(sd_event_source *source, int fd, uint32_t revents, void *
                 r = lines_read(l);
         if (r >= 0)
                 return 0;
+        /* First this, then the descriptor: a child of ours between fork and exec may hold the same
+         * pipe, and would keep it in the loop's epoll set. */
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
         lines_end(l);
         if (l->released)
                 (void)sd_event_source_set_floating(source, false); /* frees both */

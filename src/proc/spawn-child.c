@@ -51,18 +51,19 @@ static void reset_signals(void)
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Nothing but 0, 1 and 2 goes on. */
+/* Nothing but 0, 1 and 2 goes on. Closed here and not by the exec, which may hang in a file system:
+ * meanwhile no connection of the daemon's is to seem open to its peer. */
 static void close_others(void)
 {
         struct rlimit limit;
 
-        if (close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0)
+        if (close_range(3, UINT_MAX, 0) == 0)
                 return;
-        /* Linux before 5.11. Ours are close-on-exec all the same; this is for what we inherited. */
+        /* Linux before 5.9. */
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
                 return;
         for (rlim_t fd = 3; fd < limit.rlim_cur && fd < 65536; fd++)
-                (void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+                (void)close((int)fd);
 }
 
 static int set_fds(const int fds[3])
