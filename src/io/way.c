@@ -9,7 +9,7 @@
 #include "base/macros.h"
 
 /* What a turn does before others have theirs: reads and writes. */
-#define TURN_STEPS 32U
+#define TURN_STEPS 8U
 /* Blocks that are kept for the next who needs one. */
 #define BLOCKS_KEPT_MAX 2U
 
@@ -141,11 +141,9 @@ static void way_drop(Way *w)
                 w->write_error = -EPIPE;
 }
 
-bool way_turn(Way *w)
+void way_turn(Way *w)
 {
-        for (unsigned i = 0; way_is_ready(w); i++) {
-                if (i == TURN_STEPS)
-                        return true;
+        for (unsigned i = 0; i < TURN_STEPS && way_is_ready(w); i++) {
                 if (w->size == 0)
                         way_read(w);
                 else if (w->drops)
@@ -153,7 +151,6 @@ bool way_turn(Way *w)
                 else
                         way_write(w);
         }
-        return false;
 }
 
 void way_rest(Way *w)

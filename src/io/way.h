@@ -40,9 +40,8 @@ struct Way {
 
 /* from and to are borrowed; either may be negative. */
 void way_init(Way *w, int from, int to, uint64_t *counter);
-/* Goes on for as long as it can. Returns whether it stopped for the sake of others, with more to
- * do. */
-bool way_turn(Way *w);
+/* Goes on for as long as it can, or until it is the turn of others. */
+void way_turn(Way *w);
 /* Whether a turn would do something. */
 bool way_is_ready(const Way *w);
 /* All that will ever come has been passed on (or dropped). */
