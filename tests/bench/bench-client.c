@@ -51,11 +51,14 @@ struct Protocol {
 };
 
 /* "echo" is the request of jsonrpc, so that both move as many bytes to the server. */
-#define PING "{\"jsonrpc\":\"2.0\",\"id\":%" PRIu64 ",\"method\":\"agent.ping\"}\n"
+#define CALL(method) "{\"jsonrpc\":\"2.0\",\"id\":%" PRIu64 ",\"method\":\"" method "\"}\n"
+#define PING CALL("agent.ping")
 static const Protocol protocols[] = {
         { "jsonrpc", PING, "\"result\":{}" },
         { "echo", PING, NULL },
         { "qga", "{\"execute\":\"guest-ping\"}\n", "\"return\": {}" },
+        { "program", CALL("bench.true"), "\"result\":\"\"" },
+        { "local", CALL("local.echo"), "\"result\":{}" },
 };
 
 /* Texts of one length in a ring of `slots`, laid out twice: what begins at a slot and is at
@@ -376,7 +379,7 @@ static void hold(const Options *o)
 static void usage(void)
 {
         (void)fprintf(stderr,
-                      "usage: bench-client latency|throughput|hold [--protocol=jsonrpc|echo|qga]\n"
+                      "usage: bench-client latency|throughput|hold [--protocol=NAME]\n"
                       "       [--count=N] [--pause=USEC] [--seconds=S] [--connections=C] "
                       "[--depth=D]\n       PATH\n");
         exit(2);

@@ -14,6 +14,7 @@ import subprocess
 import time
 
 import callgrind
+import methods
 import proxies
 from servers import BenchError, Echo, EpollEcho, Guestwired, NotifySocket, QemuGa, memory
 
@@ -53,12 +54,14 @@ class Bench:
     def __init__(self, client, rounds):
         self.client_program = client
         self.stream_program = os.path.join(os.path.dirname(client), "bench-stream")
+        self.spawn_program = os.path.join(os.path.dirname(client), "bench-spawn")
         self.rounds = rounds
         self.profile = ""
 
-    def client(self, mode, server, *options):
+    def client(self, mode, server, *options, protocol=None):
         """Runs the load generator to its end; what it has measured."""
-        done = subprocess.run([self.client_program, mode, f"--protocol={server.protocol}",
+        done = subprocess.run([self.client_program, mode,
+                               f"--protocol={protocol or server.protocol}",
                                *options, server.path],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8",
                               check=False, timeout=600)
@@ -231,6 +234,29 @@ class Bench:
             rows.append(Figure(f"memory a forwarded connection, {connections:,} idle", ours,
                                "KiB", peer, kind.name, ours / peer, "≤ 8 KiB", ours))
         return rows
+
+    def methods(self):
+        """A call of a method of one's own, beside the same without us."""
+        def call(server, protocol, count):
+            return lambda: self.client("latency", server, f"--count={count}",
+                                       protocol=protocol)["p50_ns"] / 1000
+
+        def spawn():
+            done = subprocess.run([self.spawn_program, "500", "/bin/true"], check=True,
+                                  stdout=subprocess.PIPE, encoding="utf-8", timeout=600)
+            return json.loads(done.stdout)["p50_ns"] / 1000
+
+        with methods.LocalServer() as server, methods.LocalServer() as direct, \
+                methods.Methods(server) as ours:
+            p50 = self.by_turns(program=call(ours, "program", 500), spawn=spawn,
+                                server=call(ours, "local", 3000),
+                                direct=call(direct, "local", 3000))
+        return [
+            ratio("[method] call of /bin/true, p50", "µs", p50["program"], p50["spawn"],
+                  "posix_spawn and wait", "≤ 1.5"),
+            ratio("to = unix: call, p50", "µs", p50["server"], p50["direct"],
+                  "its server directly", "≤ 2"),
+        ]
 
     @contextlib.contextmanager
     def held_through(self, proxy, connections):

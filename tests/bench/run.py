@@ -20,7 +20,7 @@ import servers  # noqa: E402
 from figures import Bench  # noqa: E402
 
 GROUPS = ("latency", "throughput", "instructions", "idle_memory", "connection_memory", "start",
-          "forward")
+          "forward", "methods")
 BEGIN, END = "<!-- bench: begin {} -->", "<!-- bench: end {} -->"
 
 
