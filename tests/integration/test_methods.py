@@ -314,10 +314,10 @@ class Programs(Case):
         self.assertNotIn("0", groups.split())
 
     def test_commands_are_split_without_a_shell(self):
-        self.serve(self.method("a.b", command="/usr/bin/printf %%s|%%s|%%s 'a b' \"$HOME\" ;",
+        self.serve(self.method("a.b", command="/usr/bin/printf %s|%s|%s 'a b' \"$HOME\" &&",
                                output="text"))
         parts = self.client.call("a.b").split("|")
-        self.assertEqual((parts[0], parts[2]), ("a b", ";"))
+        self.assertEqual((parts[0], parts[2]), ("a b", "&&"))
 
     def test_notifications_run_too(self):
         self.serve(self.method("a.b", "echo $$ >%s/one; echo 1" % self.folder))
@@ -353,7 +353,7 @@ class Policy(Case):
     def test_methods_and_block_methods(self):
         self.serve(self.method("a.b", "echo 1"), self.method("a.c", "echo 2"),
                    self.method("s.*", to="unix:%s/s" % self.folder),
-                   target=self.target(methods="a.* s.get rpc.discover", block_methods="a.c"))
+                   target=self.target(methods="a.*, s.get, rpc.discover", block_methods="a.c"))
         self.assertEqual(self.client.call("a.b"), 1)
         self.assert_reason(self.client.error("a.c"), "not-allowed")
         self.assert_reason(self.client.error("s.set"), "not-allowed")
