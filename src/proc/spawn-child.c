@@ -38,14 +38,14 @@ static _Noreturn void fail(SpawnReport *report, SpawnStep step, uint32_t number,
         _exit(127);
 }
 
-static void reset_signals(void)
+/* An exec resets what is handled, but not what is ignored. */
+static void reset_signals(const Spawner *s)
 {
         const struct sigaction by_default = { .sa_handler = SIG_DFL };
         sigset_t none;
 
-        for (int i = 1; i < _NSIG; i++)
-                if (i != SIGKILL && i != SIGSTOP)
-                        (void)sigaction(i, &by_default, NULL);
+        for (size_t i = 0; i < s->n_ignored; i++)
+                (void)sigaction(s->ignored[i], &by_default, NULL);
         /* What was sent since the fork is delivered here. */
         (void)sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -128,7 +128,7 @@ _Noreturn void spawn_child(const Spawner *s, const SpawnSettings *settings, Spaw
         static char *const nothing[] = { NULL };
         const char *directory = settings->directory ? settings->directory : "/";
 
-        reset_signals();
+        reset_signals(s);
         (void)setsid();
         /* The setting outlives the exec; see spawner.c for what it is good for. */
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

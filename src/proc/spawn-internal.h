@@ -2,6 +2,7 @@
 #pragma once
 
 #include <limits.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -63,7 +64,12 @@ struct Spawner {
         size_t n_running;
         pid_t session;     /* ours */
         PidList strangers; /* children that we had before: not our business */
+        /* The signals that this process ignores. Asking for all of them, each time, is a good part
+         * of what a child has to do. */
+        int ignored[_NSIG];
+        size_t n_ignored;
 
+        SpawnReport *spare_report;
         sd_event_source *soon;  /* a sweep in this turn of the loop */
         sd_event_source *timer; /* and the next one */
         uint64_t rest_kill_at; /* of what programs leave that ended since the last sweep; 0: none */
@@ -71,6 +77,7 @@ struct Spawner {
         size_t n_ending;
 };
 
+void spawner_drop_report(Spawner *s);
 uint64_t spawn_now(void);
 Spawn *spawn_destroy(Spawn *p);
 

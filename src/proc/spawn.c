@@ -31,6 +31,37 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
         return b > UINT64_MAX - a ? UINT64_MAX : a + b;
 }
 
+static void report_unmap(SpawnReport *r)
+{
+        if (r)
+                (void)munmap(r, sizeof(*r));
+}
+
+/* One is kept for the next program: it is a file to the kernel, made and unmade. */
+static SpawnReport *report_take(Spawner *s)
+{
+        SpawnReport *r = TAKE_PTR(s->spare_report);
+
+        if (r)
+                return r;
+        r = mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        return r == MAP_FAILED ? NULL : r;
+}
+
+/* Only one that nobody has written to, and whose child has ended. */
+static void report_give(Spawner *s, SpawnReport *r)
+{
+        if (s->spare_report || r->error != 0 || r->step != SPAWN_STEP_NONE || r->what[0])
+                report_unmap(r);
+        else
+                s->spare_report = r;
+}
+
+void spawner_drop_report(Spawner *s)
+{
+        report_unmap(TAKE_PTR(s->spare_report));
+}
+
 /* What its memory holds; the process, if there still is one, is left as it is. */
 Spawn *spawn_destroy(Spawn *p)
 {
@@ -39,8 +70,7 @@ Spawn *spawn_destroy(Spawn *p)
         sd_event_source_disable_unref(p->source);
         fd_close(p->pidfd);
         list_remove(&p->link);
-        if (p->report)
-                (void)munmap(p->report, sizeof(*p->report));
+        report_unmap(p->report);
         free(p);
         return NULL;
 }
@@ -94,6 +124,7 @@ static void spawn_ended(Spawn *p, const siginfo_t *info)
                 end.outcome = info->si_code == CLD_EXITED ? SPAWN_EXITED : SPAWN_SIGNALED;
                 end.status = info->si_status;
         }
+        report_give(s, TAKE_PTR(p->report));
         if (p->ended)
                 p->ended(p, &end, p->userdata);
         else
@@ -152,12 +183,9 @@ int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, 
         p->ended = ended;
         p->userdata = userdata;
         p->kill_timeout = settings->kill_timeout;
-        p->report = mmap(NULL, sizeof(*p->report), PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (p->report == MAP_FAILED) {
-                p->report = NULL;
-                return -errno;
-        }
+        p->report = report_take(s);
+        if (!p->report)
+                return -ENOMEM;
         p->started = spawn_now();
         r = fork_child(s, settings, p->report, &p->pid);
         if (r < 0)

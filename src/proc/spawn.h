@@ -21,7 +21,8 @@ typedef struct SpawnSettings SpawnSettings;
 typedef struct SpawnEnd SpawnEnd;
 
 /* Makes this process a subreaper. Children that it has already are left alone; from now on every
- * child is a program of this, or what one has left. 0 or -errno. */
+ * child is a program of this, or what one has left. What this process ignores of signals it must
+ * ignore by now. 0 or -errno. */
 int spawner_new(sd_event *event, Spawner **ret);
 /* Kills (SIGKILL) every tree that is left, and reaps. No function is called any more. */
 Spawner *spawner_free(Spawner *s);

@@ -308,6 +308,15 @@ size_t spawner_count(const Spawner *s)
         return n;
 }
 
+static void note_ignored(Spawner *s)
+{
+        struct sigaction now;
+
+        for (int i = 1; i < _NSIG; i++)
+                if (sigaction(i, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+                        s->ignored[s->n_ignored++] = i;
+}
+
 int spawner_new(sd_event *event, Spawner **ret)
 {
         _cleanup_(spawner_freep) Spawner *s = NULL;
@@ -320,6 +329,7 @@ int spawner_new(sd_event *event, Spawner **ret)
         s->event = sd_event_ref(event);
         list_init(&s->running);
         s->session = getsid(0);
+        note_ignored(s);
         if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
                 return -errno;
         r = tree_children(&tree, getpid(), SIZE_MAX, &s->strangers);
@@ -396,6 +406,7 @@ Spawner *spawner_free(Spawner *s)
         sd_event_source_disable_unref(s->soon);
         sd_event_source_disable_unref(s->timer);
         pid_list_done(&s->strangers);
+        spawner_drop_report(s);
         free(s->ending);
         sd_event_unref(s->event);
         free(s);

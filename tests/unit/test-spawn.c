@@ -64,6 +64,9 @@ static int setup(void **state)
         w->out = fds[0];
         w->out_writer = fds[1];
         assert_true(sd_event_new(&w->event) >= 0);
+        (void)signal(SIGPIPE, SIG_IGN);
+        (void)signal(SIGHUP, SIG_IGN);
+        (void)signal(SIGRTMIN, SIG_IGN);
         assert_int_equal(spawner_new(w->event, &w->spawner), 0);
         *state = w;
         return 0;
@@ -317,8 +320,6 @@ static void test_clean_state(void **state)
         high = before;
         high.rlim_cur = high.rlim_max;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &high), 0);
-        (void)signal(SIGPIPE, SIG_IGN);
-        (void)signal(SIGHUP, SIG_IGN);
         (void)sigemptyset(&blocked);
         (void)sigaddset(&blocked, SIGTERM);
         (void)sigprocmask(SIG_BLOCK, &blocked, &old);
@@ -329,8 +330,6 @@ static void test_clean_state(void **state)
                     "[ $(cut -d' ' -f6 /proc/$$/stat) = $$ ] && echo leader");
         run_until_ended(w, 1);
         (void)sigprocmask(SIG_SETMASK, &old, NULL);
-        (void)signal(SIGPIPE, SIG_DFL);
-        (void)signal(SIGHUP, SIG_DFL);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         (void)umask(mask);
         close(leak);
