@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -108,11 +111,26 @@ static int connect_run(Connect *c, int fd)
         return sd_event_loop(c->event);
 }
 
+/*
+ * As ssh has it in ProxyCommand's %h: it takes a host that is a number for an IPv4 address, and
+ * hands on 0.0.0.21 for 21. No host has an address below 1.0.0.0 (RFC 1122, 3.2.1.3).
+ */
+static const char *undo_ssh(const char *target, char buffer[static 16])
+{
+        struct in_addr in;
+
+        if (inet_pton(AF_INET, target, &in) != 1 || ntohl(in.s_addr) >= 1U << 24)
+                return target;
+        snprintf(buffer, 16, "%" PRIu32, ntohl(in.s_addr));
+        return buffer;
+}
+
 int verb_connect(const Verb *verb, char **args, size_t n, const Settings *s)
 {
         _cleanup_address_ Address target = ADDRESS_NULL;
         _cleanup_(client_freep) Client *client = NULL;
         Connect c = { .target = &target };
+        char cid[16];
         int r;
 
         r = standard_guard();
@@ -120,7 +138,7 @@ int verb_connect(const Verb *verb, char **args, size_t n, const Settings *s)
                 output_error("/dev/null: %s", strerror(-r));
                 return EXIT_REFUSED;
         }
-        r = target_parse(args[0], n > 1 ? args[1] : NULL, &target);
+        r = target_parse(undo_ssh(args[0], cid), n > 1 ? args[1] : NULL, &target);
         if (r == EXIT_OK)
                 r = target_connect(&target, s, &client);
         if (r != EXIT_OK)

@@ -60,6 +60,7 @@ class Service:
         self.peers = []
         self.threads = []
         self.socks = []
+        self.closed = False
         if kind == "vsock":
             self.sock = socket.socket(socket.AF_VSOCK)
             self.port = test.free_port()
@@ -88,6 +89,9 @@ class Service:
                 sock, peer = self.sock.accept()
             except OSError:
                 return
+            if self.closed:
+                sock.close()
+                return
             self.peers.append(peer)
             self.socks.append(sock)
             thread = threading.Thread(target=self._run, args=(sock,), daemon=True)
@@ -100,12 +104,15 @@ class Service:
 
     def close(self):
         """Nobody listens any more."""
-        # close() alone does not wake the thread in accept().
+        if self.closed:
+            return
+        self.closed = True
+        # What wakes the thread in accept(): AF_VSOCK does not let listeners be shut down.
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
         if self.kind == "vsock":
             with contextlib.suppress(OSError), socket.socket(socket.AF_VSOCK) as sock:
-                sock.settimeout(1)
+                sock.settimeout(DEADLINE)
                 sock.connect((CID_LOCAL, self.port))
         self.acceptor.join(DEADLINE)
         self.sock.close()
@@ -465,6 +472,8 @@ class Connect(Streams):
             self.run_bad(USAGE, "port|GUID", "connect", "--", "21", port)
         self.run_bad(USAGE, "takes no 'more'", "connect", "21", "22", "more")
         self.run_bad(USAGE, "is not a target", "connect", "nowhere")
+        self.run_bad(USAGE, "is not a target", "connect", "192.0.2.1", "22")
+        self.run_bad(USAGE, "is not a target", "info", "0.0.0.21")
 
     @only("unix")
     def test_through_a_mux(self):
@@ -508,6 +517,7 @@ class ConnectVsock(Streams):
         guid = "%08x-facb-11e6-bd58-64006a7986d3" % service.port
         for port in (str(service.port), hex(service.port), guid):
             self.assertEqual(self.connect_run("local", port, data=b"x"), b"x")
+        self.assertEqual(self.connect_run("0.0.0.1", str(service.port), data=b"x"), b"x")
         self.assertEqual(self.connect_run("vsock:1:1", str(service.port), data=b"x"), b"x")
 
     def test_socat_listens(self):
@@ -554,12 +564,12 @@ class Ssh(Streams):
                        check=True, stdin=subprocess.DEVNULL)
         return self.path(name)
 
-    def serve(self):
+    def serve(self, kind=TRANSPORT):
         """sshd -i for each connection, its standard input and output the connection itself."""
         def talk(sock):
             subprocess.run([self.sshd, "-i", "-e", "-f", self.path("sshd_config")], stdin=sock,
                            stdout=sock, stderr=subprocess.DEVNULL, check=False)
-        return Service(self, talk)
+        return Service(self, talk, kind)
 
     def options(self, proxy):
         with open(self.path("host.pub"), encoding="ascii") as file:
@@ -609,13 +619,26 @@ class Ssh(Streams):
         result = self.ssh(options, "1", "exit 7", stdin=subprocess.DEVNULL)
         self.assertEqual(result.returncode, 7, result.stderr)
 
+    def agent_port(self, **keys):
+        """A port of the agent that is a stream, and one to talk to the agent by."""
+        target = self.target("ssh", **keys)
+        self.start(self.target(), target)
+        return target
+
     def test_forwarded_by_the_agent(self):
-        """handler = exec: the agent itself starts sshd for each connection."""
-        target = self.target(handler="exec", trust="peers", methods=None,
-                             trust_unsafe="yes" if TRANSPORT == "vsock" else None,
-                             command="%s -i -e -f %s" % (self.sshd, self.path("sshd_config")))
-        self.start(target, self.target("control", transport="unix"))
-        self.check_session(self.options("%s connect %s" % (GUESTWIRE, target.cli)), "guest")
+        """To a server in the guest: `handler = forward`."""
+        port = self.agent_port(handler="forward", to=self.local_server())
+        self.check_session(self.options("%s connect %s" % (GUESTWIRE, port.cli)), "guest")
+
+    def local_server(self):
+        return self.serve("unix").cli
+
+    def test_started_by_the_agent(self):
+        """A server for each connection, inetd's way: `handler = exec`."""
+        unsafe = {"trust_unsafe": "yes"} if TRANSPORT == "vsock" else {}
+        port = self.agent_port(handler="exec", trust="peers", **unsafe, command="%s -i -e -f %s" % (
+            self.sshd, self.path("sshd_config")))
+        self.check_session(self.options("%s connect %s" % (GUESTWIRE, port.cli)), "guest")
 
     def test_no_guest(self):
         """ssh tells why, in our words."""

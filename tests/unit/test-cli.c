@@ -270,7 +270,7 @@ static void test_tables(void **state)
         for (const Verb *v = verbs; v->name; v++) {
                 assert_ptr_equal(verb_find(v->name), v);
                 assert_true(v->min_args <= v->max_args);
-                assert_true(!v->takes_target || v->min_args >= 1);
+                assert_true(!v->takes_target || v->max_args >= 1);
                 assert_true(v->summary[0] && v->help[0]);
                 /* main.c and help.c put the full stop themselves. */
                 assert_true(v->summary[strlen(v->summary) - 1] != '.');
