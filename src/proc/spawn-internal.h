@@ -62,7 +62,8 @@ struct Spawner {
         sd_event *event;
         ListLink running;
         size_t n_running;
-        pid_t session;     /* ours */
+        pid_t session; /* ours */
+        bool has_pidfds;
         PidList strangers; /* children that we had before: not our business */
         /* The signals that this process ignores. Asking for all of them, each time, is a good part
          * of what a child has to do. */

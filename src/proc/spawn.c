@@ -131,22 +131,43 @@ static void spawn_ended(Spawn *p, const siginfo_t *info)
                 (void)spawn_destroy(p);
 }
 
-static int spawn_on_pidfd(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void spawn_reap(Spawn *p)
 {
-        Spawn *p = userdata;
         siginfo_t info = { 0 };
 
-        if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) < 0) {
+        if (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG) < 0) {
                 /* Reaped by somebody else: that cannot be, and must not become a busy loop. */
                 if (errno == EINTR)
-                        return 0;
+                        return;
                 info.si_code = CLD_KILLED;
                 info.si_status = SIGKILL;
         } else if (info.si_pid == 0) {
-                return 0;
+                return;
         }
         spawn_ended(p, &info);
+}
+
+static int spawn_on_pidfd(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        spawn_reap(userdata);
         return 0;
+}
+
+static int spawn_on_child(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+        spawn_reap(userdata);
+        return 0;
+}
+
+static int spawn_watch(Spawn *p, const Spawner *s)
+{
+        /* Linux before 5.3, or under a tool that does not know of them: by SIGCHLD. */
+        if (!s->has_pidfds)
+                return sd_event_add_child(s->event, &p->source, p->pid, WEXITED, spawn_on_child, p);
+        p->pidfd = pidfd_open(p->pid, 0);
+        if (p->pidfd < 0)
+                return -errno;
+        return sd_event_add_io(s->event, &p->source, p->pidfd, EPOLLIN, spawn_on_pidfd, p);
 }
 
 /* All signals are held until the child has put its own handling of them in order. */
@@ -191,10 +212,7 @@ int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, 
         if (r < 0)
                 return r;
 
-        p->pidfd = pidfd_open(p->pid, 0);
-        r = p->pidfd < 0 ? -errno : 0;
-        if (r >= 0)
-                r = sd_event_add_io(s->event, &p->source, p->pidfd, EPOLLIN, spawn_on_pidfd, p);
+        r = spawn_watch(p, s);
         if (r < 0) {
                 /* It is ours and not reaped, so that the number is still its. It cannot have
                  * children yet, but for those of a program that was faster than we. */

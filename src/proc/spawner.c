@@ -93,9 +93,9 @@ static bool spawner_is_stranger(const Spawner *s, pid_t pid)
 static void send_signals(const TreeProcess *t, bool ours, int pidfd, int number)
 {
         /* Who is ours is not reaped but by us, and his number is his until then. */
-        if (ours)
+        if (ours || pidfd < 0)
                 (void)kill(t->pid, number);
-        else if (pidfd >= 0)
+        else
                 (void)pidfd_send_signal(pidfd, number, NULL, 0);
 }
 
@@ -127,7 +127,7 @@ static void sweep_process(Sweep *w, pid_t pid, pid_t parent, uint64_t kill_at)
         TreeProcess t;
         int r = 0;
 
-        if (parent != getpid()) {
+        if (parent != getpid() && w->spawner->has_pidfds) {
                 pidfd = pidfd_open(pid, 0);
                 r = pidfd < 0 ? -errno : 0;
         }
@@ -317,6 +317,20 @@ static void note_ignored(Spawner *s)
                         s->ignored[s->n_ignored++] = i;
 }
 
+/* Without them a program's end is told by SIGCHLD, which then must be blocked. */
+static int look_for_pidfds(Spawner *s)
+{
+        _cleanup_close_ int pidfd = pidfd_open(getpid(), 0);
+        sigset_t set;
+
+        s->has_pidfds = pidfd >= 0;
+        if (s->has_pidfds)
+                return 0;
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGCHLD);
+        return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
 int spawner_new(sd_event *event, Spawner **ret)
 {
         _cleanup_(spawner_freep) Spawner *s = NULL;
@@ -330,6 +344,9 @@ int spawner_new(sd_event *event, Spawner **ret)
         list_init(&s->running);
         s->session = getsid(0);
         note_ignored(s);
+        r = look_for_pidfds(s);
+        if (r < 0)
+                return r;
         if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
                 return -errno;
         r = tree_children(&tree, getpid(), SIZE_MAX, &s->strangers);

@@ -103,9 +103,8 @@ static void on_end(Spawn *p, const SpawnEnd *end, void *userdata)
 
 static void turn(World *w)
 {
-        int r = sd_event_run(w->event, LONG);
-
-        assert_true(r > 0);
+        /* 0 too: a signal that was of no concern. */
+        assert_true(sd_event_run(w->event, LONG) >= 0);
 }
 
 static void run_until_ended(World *w, unsigned n)
