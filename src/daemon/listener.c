@@ -69,7 +69,7 @@ Connection *listener_longest_idle(const Listener *l, uint64_t *ret_since)
                 Connection *c = CONTAINER_OF(i, Connection, link);
                 uint64_t since;
 
-                if (c->privileged)
+                if (!connection_may_be_evicted(c))
                         continue;
                 since = connection_idle_since(c);
                 if (since < oldest) {

@@ -8,14 +8,14 @@
 #include "base/fd.h"
 #include "io/vsock.h"
 
-static bool connection_judge(const Connection *c)
+static void connection_judge(Connection *c)
 {
-        if (c->settings->trust & TRUST_PEERS)
-                return true;
-        if (!(c->settings->trust & TRUST_PRIVILEGED))
-                return false;
-        return peer_is_root(&c->peer, &c->settings->peers,
-                            c->peer.kind == PEER_VSOCK ? vsock_transports() : 0);
+        unsigned trust = c->settings->trust;
+
+        c->root = ((trust & TRUST_PRIVILEGED) || c->handler->guards_connection) &&
+                  peer_is_root(&c->peer, &c->settings->peers,
+                               c->peer.kind == PEER_VSOCK ? vsock_transports() : 0);
+        c->privileged = (trust & TRUST_PEERS) || ((trust & TRUST_PRIVILEGED) && c->root);
 }
 
 int connection_new(const ConnectionContext *context, int fd, const Peer *peer, Config *config,
@@ -42,7 +42,7 @@ int connection_new(const ConnectionContext *context, int fd, const Peer *peer, C
         if (settings->address.kind == ADDRESS_VSOCK)
                 c->peer.local_port = settings->address.port;
         context->stats->connections_current++;
-        c->privileged = connection_judge(c);
+        connection_judge(c);
         if (c->handler->guards_connection && !c->privileged)
                 return -EPERM;
 
@@ -63,7 +63,7 @@ bool connection_change(Connection *c, Config *config, const ListenSettings *sett
                 return true;
         c->config = config_ref(config);
         c->settings = settings;
-        c->privileged = connection_judge(c);
+        connection_judge(c);
         if (c->handler->guards_connection && !c->privileged) {
                 config_unref(old);
                 return false;
@@ -81,6 +81,11 @@ void connection_stop(Connection *c)
 void connection_cancel(Connection *c)
 {
         c->handler->cancel(c, c->state);
+}
+
+bool connection_may_be_evicted(const Connection *c)
+{
+        return c->handler->guards_connection ? !c->root : !c->privileged;
 }
 
 uint64_t connection_idle_since(const Connection *c)

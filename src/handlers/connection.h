@@ -32,6 +32,7 @@ struct Connection {
         Config *config; /* a reference: keeps `settings` */
         const ListenSettings *settings;
         Peer peer;
+        bool root;       /* it has shown to be, where anything hangs on that: peer_is_root() */
         bool privileged; /* by the port's `trust` */
 
         /* Called at the conversation's end, never from within a function of this header; the
@@ -54,6 +55,10 @@ int connection_new(const ConnectionContext *context, int fd, const Peer *peer, C
 bool connection_change(Connection *c, Config *config, const ListenSettings *settings);
 void connection_stop(Connection *c);
 void connection_cancel(Connection *c);
+/* Whether it may be closed for another's sake, once idle: its peer has not shown that it is root.
+ * Where a handler guards connections `trust` has let everybody in who is here, and says nothing of
+ * that. */
+bool connection_may_be_evicted(const Connection *c);
 uint64_t connection_idle_since(const Connection *c);
 
 /* For handlers: the conversation is over. error: 0 or -errno. The connection may be freed. */
