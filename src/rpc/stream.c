@@ -126,10 +126,13 @@ static bool stream_is_over(Stream *s)
         return false;
 }
 
-/* Whether nothing is read while something is due to the peer: its departure must be asked for. */
+/*
+ * Whether nothing is read while something is due to the peer: its departure must be asked for. A
+ * vsock peer that closes with replies unread is not told by EPOLLOUT either.
+ */
 static bool stream_awaits(const Stream *s, bool busy)
 {
-        return (s->input_ended && busy) || s->stalled;
+        return (s->input_ended && (busy || s->out.size > 0)) || s->stalled;
 }
 
 static uint64_t stream_next_deadline(Stream *s)
@@ -252,7 +255,7 @@ static void stream_turn(Stream *s)
         }
         if (!s->input_ended || s->unfinished || s->stalled || s->gone)
                 return;
-        if (s->owner->busy(s, s->userdata))
+        if (s->out.size > 0 || s->owner->busy(s, s->userdata))
                 stream_probe(s);
         stream_take_end(s);
 }
