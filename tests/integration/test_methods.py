@@ -2,6 +2,7 @@
 """Methods of the configuration's own: programs, and a JSON-RPC server behind `to = unix:`."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -255,9 +256,12 @@ class Programs(Case):
 
     def test_two_hundred_at_once(self):
         self.serve(self.method("a.b", "read -r line; echo \"$line\" >>{0}/seen\n"
-                                      "while ! test -e {0}/go; do sleep 0.1; done; echo \"$line\""
+                                      "flock -s {0}/go echo \"$line\""
                                .format(self.folder), params="n:integer"))
         self.daemon.remember()
+        gate = open(os.path.join(self.folder, "go"), "w", encoding="utf-8")
+        self.addCleanup(gate.close)
+        fcntl.flock(gate, fcntl.LOCK_EX)
         clients = [self.connect(privileged=True) for _ in range(4)]
         for number in range(200):
             self.send("a.b", {"n": number}, clients[number % 4])
@@ -268,8 +272,7 @@ class Programs(Case):
                     return len(file.readlines()) == 200
             return False
         harness.until(all_run, "200 programs")
-        with open(os.path.join(self.folder, "go"), "w", encoding="utf-8"):
-            pass
+        fcntl.flock(gate, fcntl.LOCK_UN)
         seen = sorted(clients[i % 4].read()["result"]["n"] for i in range(200))
         self.assertEqual(seen, list(range(200)))
         for client in clients:
