@@ -74,7 +74,8 @@ struct Spawner {
         sd_event_source *soon;  /* a sweep in this turn of the loop */
         sd_event_source *timer; /* and the next one */
         uint64_t rest_kill_at; /* of what programs leave that ended since the last sweep; 0: none */
-        Process *ending;       /* what the last sweep found, by pid */
+        uint64_t earliest_kill_at; /* of what the last sweep found; 0: nothing */
+        Process *ending;           /* what the last sweep found, by pid */
         size_t n_ending;
 };
 

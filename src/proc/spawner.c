@@ -47,6 +47,7 @@ typedef struct Sweep Sweep;
 struct Sweep {
         const Spawner *spawner;
         uint64_t now;
+        uint64_t rest_kill_at; /* of what is new and no program's */
         Tree tree;
         PidList pids; /* children of the one that is looked at */
         Process *found;
@@ -172,21 +173,16 @@ static void sweep_tree(Sweep *w, pid_t root, uint64_t kill_at)
 /* When what is found for the first time, and is no running program's, is to be killed. */
 static uint64_t rest_kill_at(const Spawner *s, uint64_t now)
 {
-        uint64_t earliest = UINT64_MAX;
-
         if (s->rest_kill_at > 0)
                 return s->rest_kill_at;
         /* It was forked since the last look by one that we knew, and that has ended since. */
-        for (size_t i = 0; i < s->n_ending; i++)
-                earliest = MIN_OF(earliest, s->ending[i].kill_at);
-        return s->n_ending > 0 ? earliest : now + REST_USEC;
+        return s->earliest_kill_at > 0 ? s->earliest_kill_at : now + REST_USEC;
 }
 
 static int sweep_children(Sweep *w)
 {
         _cleanup_pid_list_ PidList children = PID_LIST_NULL;
         const Spawner *s = w->spawner;
-        uint64_t rest = rest_kill_at(s, w->now);
         int r;
 
         r = tree_children(&w->tree, getpid(), SIZE_MAX, &children);
@@ -202,7 +198,7 @@ static int sweep_children(Sweep *w)
                 if (p || spawner_is_stranger(s, pid))
                         continue;
                 if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) == 0 && info.si_pid == 0)
-                        sweep_tree(w, pid, rest);
+                        sweep_tree(w, pid, w->rest_kill_at);
                 else
                         w->again = true; /* what it left is ours since, and not in the list */
         }
@@ -220,20 +216,43 @@ static void sweep_blindly(const Sweep *w)
         }
 }
 
-static uint64_t next_sweep(const Sweep *w)
+/* When the first of what there is is to be killed; 0: there is nothing. */
+static uint64_t sweep_earliest(const Sweep *w)
 {
         uint64_t earliest = UINT64_MAX;
 
         for (size_t i = 0; i < w->n_found; i++)
                 earliest = MIN_OF(earliest, w->found[i].kill_at);
-        if (w->now < earliest)
-                return w->now + MIN_OF(SWEEP_USEC, earliest - w->now);
-        return w->now + (w->now - earliest > HOPELESS_USEC ? SWEEP_HOPELESS_USEC : SWEEP_KILL_USEC);
+        if (w->n_found > 0)
+                return earliest;
+        /* Who forks and ends may have been missed by a hair: its time goes on. */
+        return w->again ? w->rest_kill_at : 0;
+}
+
+static void spawner_arm(Spawner *s, uint64_t now)
+{
+        uint64_t wait;
+        int r;
+
+        if (s->earliest_kill_at == 0)
+                return;
+        if (now < s->earliest_kill_at)
+                wait = MIN_OF(SWEEP_USEC, s->earliest_kill_at - now);
+        else if (now - s->earliest_kill_at < HOPELESS_USEC)
+                wait = SWEEP_KILL_USEC;
+        else
+                wait = SWEEP_HOPELESS_USEC;
+        r = sd_event_source_set_time(s->timer, now + wait);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_error("cannot look again for processes that are to end: %s", strerror(-r));
 }
 
 static void spawner_sweep(Spawner *s)
 {
-        Sweep w = { .spawner = s, .now = spawn_now(), .tree = TREE_NULL, .pids = PID_LIST_NULL };
+        uint64_t now = spawn_now();
+        Sweep w = { .spawner = s, .now = now, .rest_kill_at = rest_kill_at(s, now) };
         int r = -ENOMEM;
 
         w.found = malloc(SWEEP_MAX * sizeof(*w.found));
@@ -244,27 +263,21 @@ static void spawner_sweep(Spawner *s)
                 sweep_blindly(&w);
                 w.again = true;
         }
-        s->rest_kill_at = 0;
         tree_done(&w.tree);
         pid_list_done(&w.pids);
 
-        if (w.n_found > 0 || w.again) {
-                r = sd_event_source_set_time(s->timer, next_sweep(&w));
-                if (r >= 0)
-                        r = sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
-                if (r < 0)
-                        log_error("cannot look again for processes that are to end: %s",
-                                  strerror(-r));
+        s->rest_kill_at = 0;
+        s->earliest_kill_at = sweep_earliest(&w);
+        spawner_arm(s, now);
+        if (w.n_found > 1)
+                qsort(w.found, w.n_found, sizeof(*w.found), process_compare);
+        if (w.n_found == 0) {
+                free(w.found);
+                w.found = NULL;
         }
         free(s->ending);
         s->ending = w.found;
         s->n_ending = w.n_found;
-        if (w.n_found > 1)
-                qsort(w.found, w.n_found, sizeof(*w.found), process_compare);
-        if (w.n_found == 0) {
-                free(s->ending);
-                s->ending = NULL;
-        }
 }
 
 static int spawner_on_soon(sd_event_source *source, void *userdata)
@@ -301,8 +314,11 @@ void spawner_look_for_rest(Spawner *s, uint64_t kill_at)
 
 size_t spawner_count(const Spawner *s)
 {
-        size_t n = s->n_running + (s->rest_kill_at > 0);
+        size_t n = s->n_running;
 
+        /* Something is to be looked for, and may be there. */
+        if (s->n_ending == 0 && (s->rest_kill_at > 0 || s->earliest_kill_at > 0))
+                n++;
         for (size_t i = 0; i < s->n_ending; i++)
                 n += !spawner_find_running(s, s->ending[i].pid);
         return n;
@@ -396,8 +412,8 @@ static void kill_all(Spawner *s)
                 for (size_t i = 0; i < s->n_ending; i++)
                         s->ending[i].kill_at = 1;
                 s->rest_kill_at = 1;
-                spawner_sweep(s);
                 reap_running(s);
+                spawner_sweep(s);
                 if (spawner_count(s) > 0)
                         (void)nanosleep(&pause, NULL);
         }
