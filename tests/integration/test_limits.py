@@ -70,8 +70,9 @@ class Connections(harness.TestCase):
         """At the limit of fds, too, it is the longest idle of all ports who goes."""
         crowd, calm = self.target("crowd", trust="nobody", max_connections="500"), self.target("calm")
         self.start(crowd, calm, nofile=(40, 40))
-        for _ in range(60):
-            self.connect(crowd)
+        strangers = [self.connect(crowd) for _ in range(60)]
+        # They are taken in the order they came: now all of them have been.
+        self.assertEqual(strangers[-1].call("agent.ping"), {})
         clients = [self.connect(calm) for _ in range(5)]
         for client in clients:
             self.assertEqual(client.call("agent.ping"), {})
@@ -82,8 +83,9 @@ class Connections(harness.TestCase):
         crowd = self.target("crowd", trust="nobody", max_connections="500")
         other = self.target("other", trust="nobody")
         self.start(crowd, other, nofile=(40, 40))
-        for _ in range(60):
-            self.connect(crowd)
+        strangers = [self.connect(crowd) for _ in range(60)]
+        # They are taken in the order they came: now all of them have been.
+        self.assertEqual(strangers[-1].call("agent.ping"), {})
         clients = [self.connect(other) for _ in range(5)]
         for client in clients:
             self.assertEqual(client.call("agent.ping"), {})
