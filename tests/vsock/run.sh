@@ -45,7 +45,7 @@ inside='
                 "$PYTHON" -B "$test" >"/run/state/output/$name.tap" 2>&1 </dev/null
                 echo $? >"/run/state/output/$name.status"
         done'
-PYTHON=$python UML_OUTPUT=$output UML_TIMEOUT=${UML_TIMEOUT:-900} UML_MEMORY=1G \
+PYTHON=$python UML_OUTPUT=$output UML_TIMEOUT=${UML_TIMEOUT:-2400} UML_MEMORY=1G \
         sh "$here/uml.sh" sh -c "$inside" >"$output/console" 2>&1
 status=$?
 
