@@ -378,10 +378,9 @@ static void hold(const Options *o)
 
 static void usage(void)
 {
-        (void)fprintf(stderr,
-                      "usage: bench-client latency|throughput|hold [--protocol=NAME]\n"
-                      "       [--count=N] [--pause=USEC] [--seconds=S] [--connections=C] "
-                      "[--depth=D]\n       PATH\n");
+        (void)fprintf(stderr, "usage: bench-client latency|throughput|hold [--protocol=NAME]\n"
+                              "       [--count=N] [--pause=USEC] [--seconds=S] [--connections=C] "
+                              "[--depth=D]\n       PATH\n");
         exit(2);
 }
 
