@@ -11,7 +11,7 @@ done
 for name in $(grep -oE '\btest-[a-z-]+\b' PROOF.md | sort -u); do
         test -e "unit/$name.c" || missing="$missing $name"
 done
-for name in $(grep -oE '\b[A-Z][A-Za-z]+\.(\*|test_)' PROOF.md | sed 's/\..*//' | sort -u); do
+for name in $(grep -oE '\b[A-Z][A-Za-z]*[a-z]\.(\*|test_)' PROOF.md | sed 's/\..*//' | sort -u); do
         grep -qE "^class $name\b" integration/*.py || missing="$missing $name"
 done
 if test -z "$missing"; then
