@@ -3,8 +3,10 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 
 import harness
@@ -131,6 +133,18 @@ class Answers(Case):
         after = self.stats()["bytes"]
         self.assertGreaterEqual(after["received"] - before["received"], 6000)
         self.assertGreaterEqual(after["sent"] - before["sent"], 6007)
+
+
+class Netcat(Case):
+    @harness.only("unix")
+    def test_answers(self):
+        """A real netcat: what it sends is answered after the end of its input, too."""
+        if not shutil.which("nc"):
+            self.skipTest("netcat is missing")
+        self.serve(prefix="\"Hello: \"", once="yes")
+        result = subprocess.run(["nc", "-N", "-U", self.echo.address], input=b"World!",
+                                capture_output=True, timeout=60, check=False)
+        self.assertEqual((result.returncode, result.stdout), (0, b"Hello: World!"))
 
 
 class Limits(Case):
