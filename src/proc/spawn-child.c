@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proc/spawn-internal.h"
@@ -38,14 +39,23 @@ static _Noreturn void fail(SpawnReport *report, SpawnStep step, uint32_t number,
         _exit(127);
 }
 
+/* nptl(7): SIGCANCEL and SIGSETXID. */
+#define SIGNAL_OF_GLIBC_FIRST 32
+#define SIGNAL_OF_GLIBC_LAST 33
+
 /* An exec resets what is handled, but not what is ignored. */
 static void reset_signals(const Spawner *s)
 {
+        static const unsigned long zeros[16];
         const struct sigaction by_default = { .sa_handler = SIG_DFL };
         sigset_t none;
 
         for (size_t i = 0; i < s->n_ignored; i++)
                 (void)sigaction(s->ignored[i], &by_default, NULL);
+        /* Those that glibc keeps to itself its sigaction() refuses to touch; whoever started the
+         * daemon may have left them ignored. To the kernel all zeros are SIG_DFL. */
+        for (int i = SIGNAL_OF_GLIBC_FIRST; i <= SIGNAL_OF_GLIBC_LAST; i++)
+                (void)syscall(SYS_rt_sigaction, i, zeros, NULL, _NSIG / 8);
         /* What was sent since the fork is delivered here. */
         (void)sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
