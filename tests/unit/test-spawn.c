@@ -332,10 +332,14 @@ static void test_clean_state(void **state)
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         (void)umask(mask);
         close(leak);
+        assert_non_null(
+                strstr(output(w), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0022\n"));
+        /* Under valgrind limits are valgrind's: it answers setrlimit() itself. */
+        if (!getenv("LD_PRELOAD") || !strstr(getenv("LD_PRELOAD"), "vgpreload"))
+                assert_non_null(strstr(w->output, "\n0022\n1024\n/\n"));
         /* dash opens no descriptor of its own to match a pattern but the folder, number 3. */
-        assert_non_null(strstr(output(w), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
-                                          "0022\n1024\n/\nA=b\n/proc/self/fd/0 /proc/self/fd/1 "
-                                          "/proc/self/fd/2"));
+        assert_non_null(
+                strstr(w->output, "\n/\nA=b\n/proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2"));
         assert_null(strstr(w->output, "/proc/self/fd/50"));
         assert_non_null(strstr(w->output, "leader\n"));
 }
