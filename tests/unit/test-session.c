@@ -119,8 +119,7 @@ static void on_privileged_call(Session *s, const CallRecord *record, void *userd
 {
         Fixture *f = userdata;
 
-        (void)snprintf(f->record, sizeof(f->record), "%s %s", record->name,
-                       record->outcome);
+        (void)snprintf(f->record, sizeof(f->record), "%s %s", record->name, record->outcome);
 }
 
 static const SessionOwner owner = { .ended = on_ended, .privileged_call = on_privileged_call };
