@@ -71,7 +71,7 @@ struct LocalServer {
         uint16_t free_slots[SLOTS]; /* those from n_requests on */
 };
 
-static void server_flush(LocalServer *s);
+static int server_set_writing(LocalServer *s, bool writing);
 
 static void request_free(LocalRequest *r)
 {
@@ -144,14 +144,15 @@ static void server_lose_format(LocalServer *s, int error, const char *format, ..
         server_lose(s, error, problem);
 }
 
-/* A request that will have no answer wanted: the server may stop working on it. */
+/* A request that will have no answer wanted: the server may stop working on it. Sent from the loop:
+ * a send that fails ends all requests, and who walks the calls of a session may be our caller. */
 static void server_tell_cancelled(LocalServer *s, uint64_t id)
 {
         if (s->fd < 0 && !s->dial)
                 return;
         /* It is a courtesy: without memory there is none. */
-        if (wire_append_cancel(&s->out, id) >= 0)
-                server_flush(s);
+        if (wire_append_cancel(&s->out, id) >= 0 && s->fd >= 0)
+                (void)server_set_writing(s, true);
 }
 
 /* Forgets the request, whose late answer will be one to no request. */
@@ -504,6 +505,7 @@ void local_server_call(LocalServer *s, Call *call, json_object *params, uint64_t
 int local_server_ask(LocalServer *s, const char *method, LocalResultFunction done, void *userdata,
                      LocalRequest **ret)
 {
+        size_t before = s->out.size;
         LocalRequest *request;
         int r;
 
@@ -517,6 +519,7 @@ int local_server_ask(LocalServer *s, const char *method, LocalResultFunction don
         if (r >= 0 && s->fd >= 0)
                 r = server_set_writing(s, true);
         if (r < 0) {
+                s->out.size = before;
                 request_free(request);
                 return r;
         }

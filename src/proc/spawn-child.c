@@ -106,18 +106,29 @@ static int drop_capabilities(void)
         return (int)syscall(SYS_capset, &header, none);
 }
 
+/* On 32 bits the calls without a number are those of 16-bit ids. */
+#ifdef SYS_setgroups32
+#define SETGROUPS SYS_setgroups32
+#define SETRESGID SYS_setresgid32
+#define SETRESUID SYS_setresuid32
+#else
+#define SETGROUPS SYS_setgroups
+#define SETRESGID SYS_setresgid
+#define SETRESUID SYS_setresuid
+#endif
+
 static void change_user(const SpawnSettings *settings, SpawnReport *report)
 {
         bool same = settings->uid == geteuid() && settings->uid == getuid() &&
                     settings->gid == getegid() && settings->gid == getgid();
 
         /* Who is not root already is who he is, with the groups that he has. */
-        if (syscall(SYS_setgroups, settings->n_groups, settings->groups) < 0 &&
+        if (syscall(SETGROUPS, settings->n_groups, settings->groups) < 0 &&
             !(same && errno == EPERM))
                 fail(report, SPAWN_STEP_GROUPS, 0, NULL);
-        if (syscall(SYS_setresgid, settings->gid, settings->gid, settings->gid) < 0)
+        if (syscall(SETRESGID, settings->gid, settings->gid, settings->gid) < 0)
                 fail(report, SPAWN_STEP_GROUP, settings->gid, NULL);
-        if (syscall(SYS_setresuid, settings->uid, settings->uid, settings->uid) < 0)
+        if (syscall(SETRESUID, settings->uid, settings->uid, settings->uid) < 0)
                 fail(report, SPAWN_STEP_USER, settings->uid, NULL);
         if (settings->uid != 0 && drop_capabilities() < 0)
                 fail(report, SPAWN_STEP_USER, settings->uid, NULL);

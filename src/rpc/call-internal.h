@@ -18,6 +18,7 @@ struct Call {
         void *group;
         uint64_t begun; /* CLOCK_MONOTONIC; of privileged methods only, else 0 */
         bool no_reply;
+        bool told; /* that its time is over, by session_cancel_all() */
         size_t id_length;
         char id[]; /* and a NUL */
 };

@@ -235,11 +235,24 @@ int session_cancel(Session *s, json_object *id)
         return -ENOENT;
 }
 
-void session_cancel_all(Session *s, CallEnd why)
+static Call *session_next_untold(Session *s)
 {
-        list_foreach_safe (i, &s->calls) {
+        list_foreach (i, &s->calls) {
                 Call *call = CONTAINER_OF(i, Call, link);
 
+                if (!call->told)
+                        return call;
+        }
+        return NULL;
+}
+
+void session_cancel_all(Session *s, CallEnd why)
+{
+        Call *call;
+
+        /* One that ends may take others with it: after each the walk begins anew. */
+        while ((call = session_next_untold(s))) {
+                call->told = true;
                 if (call->cancel)
                         call->cancel(call, why, call->cancel_userdata);
         }
@@ -404,8 +417,9 @@ Session *session_free(Session *s)
 {
         if (!s)
                 return NULL;
-        list_foreach_safe (i, &s->calls)
-                call_detach(CONTAINER_OF(i, Call, link));
+        /* One that ends may take others with it. */
+        while (!list_is_empty(&s->calls))
+                call_detach(CONTAINER_OF(s->calls.next, Call, link));
         s->stream = stream_free(s->stream);
         if (s->dialect_state)
                 s->dialect->close(s, s->dialect_state);

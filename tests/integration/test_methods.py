@@ -534,6 +534,29 @@ class Servers(Case):
         self.assertNotEqual(self.server.seen[0]["id"], self.server.seen[1]["id"])
         self.assertEqual(len(second.splitlines()), 1)
 
+    def test_a_caller_leaves_just_as_its_server_does(self):
+        """Cancelling one of its calls found the server gone, and took the next with it."""
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        path = os.path.join(self.folder, "deaf.sock")
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(harness.DEADLINE)
+        self.daemon.reload(self.config(self.main) + self.method("deaf.*", to="unix:%s" % path))
+        caller = self.connect(privileged=True)
+        for number in range(3):
+            caller.send('{"jsonrpc":"2.0","id":%d,"method":"deaf.wait"}' % number)
+        server, _ = listener.accept()
+        self.addCleanup(server.close)
+        server.settimeout(harness.DEADLINE)
+        lines = b""
+        while lines.count(b"\n") < 3:
+            lines += server.recv(4096)
+        server.shutdown(socket.SHUT_RD)
+        caller.close()
+        self.daemon.wait_log(r"(?s)(deaf\.wait.*){3}")
+        self.assert_answers()
+
     def test_the_prefix_alone_is_no_method(self):
         for name in ("inventory.", "inventory", "inventoryx.get"):
             self.assertEqual(self.client.error(name)["code"], NO_METHOD, name)
