@@ -71,7 +71,13 @@ struct LocalServer {
         uint16_t free_slots[SLOTS]; /* those from n_requests on */
 };
 
-static int server_set_writing(LocalServer *s, bool writing);
+static int server_set_writing(LocalServer *s, bool writing)
+{
+        if (writing == s->writing)
+                return 0;
+        s->writing = writing;
+        return sd_event_source_set_io_events(s->io, writing ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
 
 static void request_free(LocalRequest *r)
 {
@@ -131,9 +137,7 @@ static void server_lose(LocalServer *s, int error, const char *problem)
         (void)local_server_unref(s);
 }
 
-static void server_lose_format(LocalServer *s, int error, const char *format, ...) _printf_(3, 4);
-
-static void server_lose_format(LocalServer *s, int error, const char *format, ...)
+_printf_(3, 4) static void server_lose_format(LocalServer *s, int error, const char *format, ...)
 {
         char problem[512];
         va_list ap;
@@ -234,14 +238,6 @@ static void server_insert(LocalServer *s, LocalRequest *request)
 /* Output */
 
 static void server_on_send_failed(LocalServer *s, int error);
-
-static int server_set_writing(LocalServer *s, bool writing)
-{
-        if (writing == s->writing)
-                return 0;
-        s->writing = writing;
-        return sd_event_source_set_io_events(s->io, writing ? EPOLLIN | EPOLLOUT : EPOLLIN);
-}
 
 static void server_flush(LocalServer *s)
 {
