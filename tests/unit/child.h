@@ -24,7 +24,7 @@
 
 /*
  * Ends a test that cannot run here: a failure where MUST_RUN says that everything must. Not
- * cmocka's skip(), which up to 1.1.5 is "not ok # SKIP" in TAP and so a failure everywhere.
+ * cmocka's skipping, which up to 1.1.5 is "not ok # SKIP" in TAP and so a failure everywhere.
  */
 #define cannot_run(why)                                            \
         do {                                                       \
