@@ -3,7 +3,6 @@
 /* `[method PREFIX.*]` with `to = unix:PATH`: calls that a local JSON-RPC server answers. */
 #include "methods/local-server.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,34 +13,18 @@
 
 #include "base/buffer.h"
 #include "base/fd.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "io/dial.h"
 #include "methods/local-internal.h"
+#include "methods/local-queue.h"
 #include "methods/local-wire.h"
 
 /* A server whose backlog is full is tried this long. */
 #define CONNECT_TIMEOUT UINT64_C(5000000)
-#define TIMER_ACCURACY UINT64_C(10000)
 #define READ_SIZE ((size_t)32 * 1024)
 /* Requests that a server does not read: past this many bytes further ones are `busy`. */
 #define OUTPUT_MAX ((size_t)4 * 1024 * 1024)
-/* An id is a serial number and the request's place: never given twice, found at once. */
-#define SLOT_BITS 10U
-#define SLOTS LOCAL_SERVER_CALLS_MAX
-_Static_assert(SLOTS == 1U << SLOT_BITS, "a place fits its bits");
-
-/* A request in flight: of a caller's call, or of the agent's own. */
-struct LocalRequest {
-        ListLink link; /* in the server's list, by deadline */
-        LocalServer *server;
-        uint64_t id;
-        uint64_t deadline; /* CLOCK_MONOTONIC; TEXT_INFINITY: none */
-        Call *call;
-        LocalResultFunction done;
-        void *userdata;
-};
 
 struct LocalServer {
         unsigned n_ref;
@@ -62,13 +45,7 @@ struct LocalServer {
         size_t scanned; /* bytes at the front of `in` that `scan` has seen */
         Scan scan;
 
-        uint64_t serial;
-        sd_event_source *timer;
-        uint64_t timer_at; /* TEXT_INFINITY: it is off */
-        ListLink requests;
-        size_t n_requests;
-        LocalRequest *slots[SLOTS];
-        uint16_t free_slots[SLOTS]; /* those from n_requests on */
+        LocalQueue queue;
 };
 
 static int server_set_writing(LocalServer *s, bool writing)
@@ -82,15 +59,10 @@ static int server_set_writing(LocalServer *s, bool writing)
 static void request_free(LocalRequest *r)
 {
         LocalServer *s = r->server;
-        size_t slot = r->id % SLOTS;
 
-        s->slots[slot] = NULL;
-        s->n_requests--;
-        s->free_slots[s->n_requests] = (uint16_t)slot;
-        if (s->n_requests == 0 && s->out.size == 0)
+        local_queue_remove(&s->queue, r);
+        if (s->queue.n_requests == 0 && s->out.size == 0)
                 s->sent = false;
-        list_remove(&r->link);
-        free(r);
 }
 
 /* Ends a request without a reply of the server's. */
@@ -122,7 +94,9 @@ static void server_disconnect(LocalServer *s)
 /* The connection is no more, or could not be made: what is in flight has no answer to come. */
 static void server_lose(LocalServer *s, int error, const char *problem)
 {
-        uint64_t last = s->serial;
+        uint64_t last = s->queue.serial;
+        LocalRequest *request;
+        size_t place = 0;
 
         log_debug("%s", problem);
         server_disconnect(s);
@@ -131,9 +105,8 @@ static void server_lose(LocalServer *s, int error, const char *problem)
         s->tried_again = false;
         (void)local_server_ref(s);
         /* The end of a call may begin another, which is not of this connection. */
-        for (size_t i = 0; i < SLOTS && s->n_requests > 0; i++)
-                if (s->slots[i] && s->slots[i]->id / SLOTS <= last)
-                        request_fail(s->slots[i], REASON_UNAVAILABLE, error, problem);
+        while ((request = local_queue_next(&s->queue, last, &place)))
+                request_fail(request, REASON_UNAVAILABLE, error, problem);
         (void)local_server_unref(s);
 }
 
@@ -175,64 +148,20 @@ static void request_on_cancel(Call *call, CallEnd why, void *userdata)
         request_give_up(userdata, REASON_CANCELLED, "Cancelled: the server was told so");
 }
 
-/* Deadlines */
-
-static int server_on_timer(sd_event_source *source, uint64_t usec, void *userdata);
-
-static int server_arm(LocalServer *s, uint64_t at)
-{
-        int r;
-
-        if (at >= s->timer_at)
-                return 0;
-        if (!s->timer) {
-                r = sd_event_add_time(s->event, &s->timer, CLOCK_MONOTONIC, at, TIMER_ACCURACY,
-                                      server_on_timer, s);
-        } else {
-                r = sd_event_source_set_time(s->timer, at);
-                if (r >= 0)
-                        r = sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
-        }
-        if (r >= 0)
-                s->timer_at = at;
-        return r;
-}
-
-/* It may come too early: a request that ended in time leaves the timer as it is. */
-static int server_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static int server_on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
         LocalServer *s = local_server_ref(userdata);
-        uint64_t now = usec;
-        int r = 0;
+        LocalRequest *request;
+        int r;
 
-        s->timer_at = TEXT_INFINITY;
-        (void)sd_event_now(s->event, CLOCK_MONOTONIC, &now);
-        while (!list_is_empty(&s->requests)) {
-                LocalRequest *first = CONTAINER_OF(s->requests.next, LocalRequest, link);
+        while ((r = local_queue_overdue(&s->queue, &request)) > 0) {
                 char problem[320];
 
-                if (first->deadline > now) {
-                        if (first->deadline != TEXT_INFINITY)
-                                r = server_arm(s, first->deadline);
-                        break;
-                }
                 (void)snprintf(problem, sizeof(problem), "%s did not answer in time", s->name);
-                request_give_up(first, REASON_TIMEOUT, problem);
+                request_give_up(request, REASON_TIMEOUT, problem);
         }
         (void)local_server_unref(s);
         return r;
-}
-
-/* Most requests have the same timeout: the place is at the end. */
-static void server_insert(LocalServer *s, LocalRequest *request)
-{
-        ListLink *before = s->requests.prev;
-
-        while (before != &s->requests &&
-               CONTAINER_OF(before, LocalRequest, link)->deadline > request->deadline)
-                before = before->prev;
-        /* Appending to a list whose head is the next link inserts before that. */
-        list_append(before->next, &request->link);
 }
 
 /* Output */
@@ -261,7 +190,7 @@ static void server_flush(LocalServer *s)
                 s->sent = true;
         }
         writing = s->out.size > 0;
-        if (!writing && s->n_requests == 0)
+        if (!writing && s->queue.n_requests == 0)
                 s->sent = false;
         (void)server_set_writing(s, writing);
 }
@@ -301,9 +230,9 @@ static bool server_take(LocalServer *s, char *text, size_t length)
 
         if (!wire_read(&s->scan, text, &reply))
                 return false;
-        request = s->slots[reply.id % SLOTS];
+        request = local_queue_find(&s->queue, reply.id);
         /* Of none, or of one that was given up. */
-        if (!request || request->id != reply.id)
+        if (!request)
                 return true;
         local_make_one_line(text, length);
         if (reply.is_error)
@@ -433,43 +362,30 @@ static void server_on_send_failed(LocalServer *s, int error)
 
 /* Requests */
 
-/* A request that is in the list and in `out`, and not sent. */
+/* A request that is in the queue and in `out`, and not sent. */
 static int server_add(LocalServer *s, const char *method, json_object *params, uint64_t timeout,
                       LocalRequest **ret)
 {
         const char *json = "{}";
         size_t length = strlen(json);
         LocalRequest *request;
-        uint64_t now;
         int r;
 
-        if (s->n_requests == SLOTS || s->out.size > OUTPUT_MAX)
+        if (s->out.size > OUTPUT_MAX)
                 return -EBUSY;
         if (params)
                 json = json_object_to_json_string_length(
                         params, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
-        request = json ? malloc(sizeof(*request)) : NULL;
-        if (!request)
+        if (!json)
                 return -ENOMEM;
-        *request = (LocalRequest){
-                .server = s,
-                .id = ++s->serial * SLOTS + s->free_slots[s->n_requests],
-                .deadline = TEXT_INFINITY,
-        };
-        r = sd_event_now(s->event, CLOCK_MONOTONIC, &now);
-        if (r >= 0 && timeout < TEXT_INFINITY - now) {
-                request->deadline = now + timeout;
-                r = server_arm(s, request->deadline);
-        }
-        if (r >= 0)
-                r = wire_append_request(&s->out, request->id, method, json, length);
+        r = local_queue_add(&s->queue, s, timeout, &request);
+        if (r < 0)
+                return r;
+        r = wire_append_request(&s->out, request->id, method, json, length);
         if (r < 0) {
-                free(request);
+                request_free(request);
                 return r;
         }
-        s->slots[request->id % SLOTS] = request;
-        s->n_requests++;
-        server_insert(s, request);
         *ret = request;
         return 0;
 }
@@ -481,8 +397,8 @@ void local_server_call(LocalServer *s, Call *call, json_object *params, uint64_t
 
         r = server_add(s, call_name(call), params, timeout, &request);
         if (r == -EBUSY) {
-                call_fail(call, REASON_BUSY, 0, "%zu calls wait for %s already", s->n_requests,
-                          s->name);
+                call_fail(call, REASON_BUSY, 0, "%zu calls wait for %s already",
+                          s->queue.n_requests, s->name);
                 return;
         }
         if (r < 0) {
@@ -548,10 +464,7 @@ int local_server_new(sd_event *event, const Address *address, size_t max_message
         s->n_ref = 1;
         s->event = sd_event_ref(event);
         s->fd = -EBADF;
-        s->timer_at = TEXT_INFINITY;
-        list_init(&s->requests);
-        for (size_t i = 0; i < SLOTS; i++)
-                s->free_slots[i] = (uint16_t)i;
+        local_queue_init(&s->queue, event, server_on_deadline, s);
         s->limits = (ScanLimits){ max_message, UINT32_MAX, SCAN_DEPTH_MAX };
         scan_init(&s->scan, &wire_reply_keys, &s->limits);
 
@@ -586,11 +499,10 @@ LocalServer *local_server_unref(LocalServer *s)
         if (!s || --s->n_ref > 0)
                 return NULL;
         /* Each request belongs to a call, which keeps its method, which keeps this. */
-        assert(s->n_requests == 0);
+        local_queue_done(&s->queue);
         server_disconnect(s);
         buffer_done(&s->out);
         scan_done(&s->scan);
-        sd_event_source_disable_unref(s->timer);
         address_done(&s->address);
         free(s->name);
         sd_event_unref(s->event);
