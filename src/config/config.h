@@ -45,6 +45,29 @@ struct AgentSettings {
         uint64_t max_calls;       /* in flight on one connection */
         uint64_t message_timeout; /* microseconds for a text once begun; TEXT_INFINITY: none */
         uint64_t shutdown_timeout;
+        ProgramScope scope;  /* of what does not say itself */
+        char **properties;   /* of every transient unit; those of a section come after these */
+        uint64_t max_programs; /* of exec.*, running at once, over all connections */
+        uint64_t max_output;   /* bytes captured of each stream of exec.run */
+        uint64_t max_jobs;     /* of exec.start, running and finished */
+        uint64_t job_output;   /* bytes kept of each stream of a job */
+        uint64_t job_keep;     /* microseconds that a finished job is kept; TEXT_INFINITY: as long
+                                * as there is room */
+};
+
+/* Where a program runs. */
+typedef enum ProgramScope {
+        SCOPE_AUTO,  /* unit where systemd is PID 1 and we may ask it, else agent */
+        SCOPE_UNIT,  /* as a transient systemd unit, outside the agent's own sandbox */
+        SCOPE_AGENT, /* as a child of the agent's, inside */
+} ProgramScope;
+
+/* What all processes of one program may use together. */
+typedef struct ProgramLimits ProgramLimits;
+struct ProgramLimits {
+        uint64_t memory_max; /* bytes; 0: no limit */
+        uint64_t tasks_max;  /* 0: no limit */
+        uint64_t cpu_weight; /* 1 .. 10000; 0: the kernel's preset, 100 */
 };
 
 /* A program to run, and as whom. Users and groups were looked up when the file was read. */
@@ -62,6 +85,9 @@ struct ProgramSettings {
         uint64_t timeout;   /* microseconds; TEXT_INFINITY: none */
         uint64_t kill_timeout;
         uint64_t max_instances; /* at once; UINT64_MAX: no limit of its own */
+        ProgramScope scope;     /* settled: of the section, else of [agent] */
+        char **properties;      /* of the transient unit, NAME=VALUE, NULL-terminated, or NULL */
+        ProgramLimits limits;
 };
 
 /* One `[port N]` or `[listen NAME]`. */
@@ -85,7 +111,9 @@ struct ListenSettings {
         /* handler = forward */
         Address to;
         uint64_t connect_timeout;
-        /* handler = exec */
+        /* handler = rpc */
+        char *root; /* confines file.* and refuses exec.*; absolute, or NULL */
+        /* handler = exec; of handler = rpc: scope and properties alone, for exec.* */
         ProgramSettings program;
 };
 

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/macros.h"
+#include "config/config.h"
 
 /*
  * Programs, and the trees of processes that they become. The only place that forks. One Spawner
@@ -34,7 +35,10 @@ size_t spawner_count(const Spawner *s);
 struct SpawnSettings {
         char *const *argv;        /* argv[0] is an absolute path */
         char *const *environment; /* the whole of it, NAME=VALUE; NULL: none */
+        bool search_path;         /* an argv[0] without a slash is looked for in the environment's
+                                   * PATH, as the user; else it is absolute */
         const char *directory;    /* absolute */
+        bool directory_optional;  /* where it cannot be entered, / will do: a home that is not there */
         bool change_user;         /* to what follows; else the credentials stay as they are */
         uid_t uid;
         gid_t gid;
@@ -43,7 +47,12 @@ struct SpawnSettings {
         /* Standard input, output and error, borrowed; negative: /dev/null. They may be one
          * and the same. Nothing else is inherited. O_NONBLOCK is the caller's to clear. */
         int fds[3];
+        bool terminal;         /* fds are a terminal's: it becomes the controlling one */
         uint64_t kill_timeout; /* microseconds from TERM to KILL */
+        ProgramScope scope;
+        ProgramLimits limits;
+        const char *identity;    /* "exec", "backup.start", "port-22": names the cgroup or unit */
+        char *const *properties; /* of a unit, NAME=VALUE, NULL-terminated, or NULL */
 };
 
 typedef enum SpawnOutcome {
@@ -58,6 +67,8 @@ struct SpawnEnd {
         int error;           /* errno, positive */
         const char *problem; /* "cannot execute /no/such: No such file or directory"; else NULL */
         uint64_t duration;   /* microseconds */
+        uint64_t cpu;        /* microseconds, of all that it was; UINT64_MAX: not known */
+        uint64_t memory_peak; /* bytes; UINT64_MAX: not known */
 };
 
 /*
@@ -67,10 +78,21 @@ struct SpawnEnd {
  */
 typedef void (*SpawnFunction)(Spawn *p, const SpawnEnd *end, void *userdata);
 
-/* Starts a program without waiting for its exec. 0, or -errno where not even a child was made. */
+/* What SCOPE_AUTO means here: SCOPE_UNIT or SCOPE_AGENT. */
+ProgramScope spawner_scope(const Spawner *s, ProgramScope asked);
+/* Whether programs of that scope can be given limits. */
+bool spawner_can_limit(const Spawner *s, ProgramScope scope);
+
+/* Starts a program without waiting for its exec. 0, or -errno where not even a child was made;
+ * -EOPNOTSUPP where limits, properties or the unit's scope are asked for and cannot be had. */
 int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, void *userdata,
                 Spawn **ret);
+/* Of a unit, 0 until it has started. */
 pid_t spawn_pid(const Spawn *p);
+/* "guestwire-exec-12.service", or NULL in the agent's own scope. Borrowed. */
+const char *spawn_unit(const Spawn *p);
+/* Sends a signal to the program itself. 0; -ESRCH where it has ended (or not begun); -errno. */
+int spawn_signal(Spawn *p, int number);
 
 /* Ends the whole tree: TERM, and after kill-timeout KILL. `ended` is still called. */
 void spawn_stop(Spawn *p);

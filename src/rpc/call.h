@@ -57,3 +57,32 @@ MethodSet *call_methods(const Call *call);
 bool call_is_privileged(const Call *call);
 /* The connection that the call came by; what rpc.cancel and streaming methods need. */
 struct Session *call_session(const Call *call);
+
+/*
+ * What comes before the reply: a notification to the caller, in its dialect. params is taken over.
+ * Who produces many asks first whether the caller reads: above STREAM_OUTPUT_HIGH of output
+ * waiting it does not, and `writable` is called once it does again (in a later turn of the loop).
+ */
+void call_notify(Call *call, const char *method, json_object *params);
+bool call_is_congested(const Call *call);
+void call_set_writable(Call *call, void (*writable)(Call *call, void *userdata), void *userdata);
+
+/* The id that the caller gave the call, as JSON text; NULL for a call without. Borrowed. */
+const char *call_id_text(const Call *call);
+/* Another call of the same connection that is running and has this id (json_object_equal), or
+ * NULL. */
+Call *call_find(const Call *call, json_object *id);
+/* What call_set_cancel() was given, if it was given that function; else NULL. So a method knows
+ * calls of its own. */
+void *call_holder(const Call *call, CallCancelFunction f);
+
+/*
+ * Things that live as long as a connection, by a key of their owner's (an address). A later
+ * one of the same key replaces the earlier, which is freed; value NULL just frees. 0 or -ENOMEM:
+ * then value is not taken over.
+ */
+void *call_companion(const Call *call, const void *key);
+int call_set_companion(Call *call, const void *key, void *value, void (*free_value)(void *value));
+/* The settings of the port that the call came by, as the session's owner gave them, or NULL.
+ * Borrowed, for the turn of the loop: a reload may replace them. */
+const void *call_port_settings(const Call *call);

@@ -31,6 +31,7 @@ struct SessionSettings {
         uint64_t message_timeout; /* microseconds; TEXT_INFINITY: none */
         uint64_t idle_timeout;    /* microseconds; 0 or TEXT_INFINITY: none */
         Policy policy;
+        const void *port; /* for call_port_settings(): the owner's, or NULL */
 };
 
 /* How a call of a privileged method ended, for the log. Valid during the call only. */
