@@ -2,183 +2,16 @@
 """`handler = forward`: a byte stream to another address, and back."""
 
 import contextlib
-import errno
 import hashlib
 import os
-import random
-import resource
 import shutil
 import signal
 import socket
-import struct
 import subprocess
-import threading
 import unittest
 
 import harness
-
-MIB = 1 << 20
-NATIVE = harness.TRANSPORT == "unix"
-STREAM = (1024 if NATIVE and not harness.build_kind() else 32) * MIB
-BLOCK = os.urandom(MIB + 4099)
-RESETS = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
-
-
-def pieces(size, seed):
-    """Views of random bytes, so many in all; the same for the same seed."""
-    order = random.Random(seed)
-    while size > 0:
-        begin = order.randrange(4099)
-        n = min(size, 256 * 1024)
-        yield memoryview(BLOCK)[begin:begin + n]
-        size -= n
-
-
-class Flow(threading.Thread):
-    """Sends a stream, or receives one to its end; keeps its size and hash."""
-
-    def __init__(self, function, sock, *arguments):
-        super().__init__(daemon=True)
-        self.function, self.sock, self.arguments = function, sock, arguments
-        self.size, self.hash, self.error = 0, hashlib.blake2b(), None
-        self.start()
-
-    def run(self):
-        try:
-            self.function(self, *self.arguments)
-        except OSError as error:
-            self.error = error
-
-    def send(self, size, seed):
-        for piece in pieces(size, seed):
-            self.sock.sendall(piece)
-            self.hash.update(piece)
-            self.size += len(piece)
-        self.sock.shutdown(socket.SHUT_WR)
-
-    def receive(self):
-        buffer = bytearray(MIB)
-        while True:
-            n = self.sock.recv_into(buffer)
-            if n == 0:
-                return
-            self.hash.update(memoryview(buffer)[:n])
-            self.size += n
-
-    def result(self):
-        self.join(harness.TEST_LIMIT)
-        if self.error:
-            raise self.error
-        return self.size, self.hash.hexdigest()
-
-
-class Backend:
-    """What a port forwards to."""
-
-    def __init__(self, test, kind="unix", backlog=128):
-        if kind == "tcp":
-            self.listener = socket.socket()
-            self.listener.bind(("127.0.0.1", 0))
-            self.to = "tcp:127.0.0.1:%d" % self.listener.getsockname()[1]
-        elif kind == "vsock":
-            port = test.free_port()
-            self.listener = socket.socket(socket.AF_VSOCK)
-            self.listener.bind((socket.VMADDR_CID_ANY, port))
-            self.to = "vsock:local:%d" % port
-        else:
-            self.listener = socket.socket(socket.AF_UNIX)
-            test.backends += 1
-            path = os.path.join(test.folder, "backend%d" % test.backends)
-            self.listener.bind(path)
-            self.to = "unix:%s" % path
-        self.test = test
-        self.listener.settimeout(harness.DEADLINE)
-        self.listener.listen(backlog)
-        test.addCleanup(self.listener.close)
-
-    @property
-    def address(self):
-        return self.listener.getsockname()
-
-    def accept(self):
-        sock = self.listener.accept()[0]
-        sock.settimeout(harness.DEADLINE)
-        self.test.addCleanup(sock.close)
-        return sock
-
-
-def receive(sock, size):
-    """Exactly so many bytes."""
-    data = b""
-    while len(data) < size:
-        piece = sock.recv(size - len(data))
-        if not piece:
-            raise AssertionError("%r and then the end, instead of %d bytes" % (data, size))
-        data += piece
-    return data
-
-
-def receive_all(sock):
-    """The number of bytes up to the end; a reset counts as one."""
-    size = 0
-    with contextlib.suppress(ConnectionResetError):
-        while True:
-            n = len(sock.recv(MIB))
-            if n == 0:
-                break
-            size += n
-    return size
-
-
-def send_until_full(sock, quiet=0.5):
-    """Sends what is taken until nothing more is for a while; how much that was."""
-    sent = 0
-    sock.settimeout(quiet)
-    with contextlib.suppress(socket.timeout):
-        while True:
-            sent += sock.send(memoryview(BLOCK)[:65536])
-    sock.settimeout(harness.DEADLINE)
-    return sent
-
-
-def reset(sock):
-    if sock.family != getattr(socket, "AF_VSOCK", None):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
-
-
-class Case(harness.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.backends = 0
-
-    def forward(self, to, name="forward", transport=None, **keys):
-        keys.setdefault("max_connections", "1200")
-        return self.target(name, transport=transport, handler="forward", to=to, **keys)
-
-    def serve(self, backend, agent=None, transport=None, **keys):
-        """A daemon that forwards to the backend, beside a port to ask it by."""
-        self.forwarded = self.forward(backend.to, transport=transport, **keys)
-        agent = dict({"max-connections": "2000"}, **(agent or {}))
-        self.start(self.target(), self.forwarded, agent=agent)
-        return self.daemon
-
-    def pair(self, backend, target=None):
-        """Both ends of a forwarded connection, which works."""
-        near = self.connect(target or self.forwarded).sock
-        far = backend.accept()
-        near.sendall(b"?")
-        self.assertEqual(receive(far, 1), b"?")
-        far.sendall(b"!")
-        self.assertEqual(receive(near, 1), b"!")
-        return near, far
-
-    def assert_gone(self, sock):
-        """The end, or a reset, and nothing before."""
-        try:
-            self.assertEqual(sock.recv(1), b"")
-        except OSError as error:
-            self.assertIn(error.errno, RESETS)
+from forwarding import BLOCK, MIB, STREAM, Backend, Case, Flow, receive, receive_all, reset
 
 
 class Stream(Case):
@@ -286,151 +119,6 @@ class HalfClose(Case):
         harness.until(lambda: self.stats()["connections"]["current"] == 1, "the connection's end")
 
 
-class Pressure(Case):
-    def room(self, size):
-        return size + ((64 * MIB) if harness.build_kind() else 0)
-
-    def test_a_reader_that_stops(self):
-        """It stops its writer; memory stays where it was; nothing is lost."""
-        backend = Backend(self, "tcp")
-        self.serve(backend)
-        near, far = self.pair(backend)
-        before = self.daemon.rss()
-        sent = send_until_full(near, 3)
-        self.assertLess(self.daemon.rss() - before, self.room(2 * MIB))
-        self.assert_answers()
-        far.sendall(b"the other way")
-        self.assertEqual(receive(near, 13), b"the other way")
-        near.shutdown(socket.SHUT_WR)
-        self.assertEqual(receive_all(far), sent)
-
-    def test_a_caller_that_does_not_read(self):
-        backend = Backend(self, "tcp")
-        self.serve(backend)
-        near, far = self.pair(backend)
-        before = self.daemon.rss()
-        sent = send_until_full(far, 1)
-        self.assertLess(self.daemon.rss() - before, self.room(2 * MIB))
-        far.close()
-        self.assertEqual(receive_all(near), sent)
-
-    def test_nothing_is_read_before_the_target_is_there(self):
-        """The target's queue is full: the caller is held by the kernel, and nothing is lost."""
-        backend = Backend(self, backlog=0)
-        self.serve(backend, connect_timeout="infinity")
-        with socket.socket(socket.AF_UNIX) as filler:
-            filler.connect(backend.address)
-            near = self.connect(self.forwarded).sock
-            before = self.daemon.rss()
-            sent = send_until_full(near)
-            self.assertLess(self.daemon.rss() - before, self.room(MIB))
-            self.assertEqual(self.stats()["bytes"]["received"] // 4096, 0)
-            backend.accept()
-            far = backend.accept()
-        near.shutdown(socket.SHUT_WR)
-        self.assertEqual(receive_all(far), sent)
-
-    def test_a_thousand_idle_ones(self):
-        count = 1000 if NATIVE else 200
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if hard < 4096:
-            raise unittest.SkipTest("no more than %d descriptors" % hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        backend = Backend(self)
-        self.serve(backend)
-        self.pair(backend)
-        before = self.daemon.rss()
-        pairs = [self.pair(backend) for _ in range(count)]
-        self.assertLess(self.daemon.rss() - before, self.room(count * 4096))
-        self.assertEqual(self.stats()["connections"]["current"], count + 2)
-        for near, far in pairs:
-            near.close()
-            self.assert_gone(far)
-            far.close()
-        harness.until(lambda: self.stats()["connections"]["current"] == 2, "all to be gone")
-
-
-class Killed(Case):
-    TIMES = 200
-
-    def flood(self, sock):
-        """In a child: sends and receives for as long as it lives."""
-        sock.setblocking(False)
-        while True:
-            with contextlib.suppress(BlockingIOError):
-                sock.send(memoryview(BLOCK)[:50000])
-            with contextlib.suppress(BlockingIOError):
-                sock.recv(50000)
-
-    def kill_one(self, victim, other, limit):
-        """A process holds the victim alone, and is killed when so many bytes have come of it."""
-        pid = os.fork()
-        if pid == 0:
-            try:
-                other.close()
-                self.flood(victim)
-            finally:
-                os._exit(1)
-        victim.close()
-        try:
-            got = 0
-            other.setblocking(False)
-            while got < limit:
-                with contextlib.suppress(BlockingIOError):
-                    other.send(memoryview(BLOCK)[:30000])
-                with contextlib.suppress(BlockingIOError):
-                    got += len(other.recv(65536))
-        finally:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        other.settimeout(harness.DEADLINE)
-        receive_all(other)
-        other.close()
-
-    def test_either_end_at_a_random_moment(self):
-        backend = Backend(self, "tcp")
-        self.serve(backend)
-        self.daemon.remember()
-        order = random.Random(3)
-        for i in range(self.TIMES):
-            ends = self.pair(backend)
-            self.kill_one(ends[i % 2], ends[1 - i % 2], order.choice((1, 3000, 70000, 900000)))
-        self.daemon.assert_back()
-        self.assert_answers()
-
-    def test_before_the_target_has_answered(self):
-        """Callers who are gone before the target is connected."""
-        backend = Backend(self)
-        self.serve(backend)
-        self.daemon.remember()
-        for i in range(self.TIMES):
-            client = harness.Client(self.forwarded)
-            if i % 3:
-                client.send(b"x" * (i % 5))
-            if i % 2:
-                client.close()
-            else:
-                client.reset()
-            far = backend.accept()
-            receive_all(far)
-            far.close()
-        self.daemon.assert_back()
-
-    def test_by_a_reset(self):
-        backend = Backend(self, "tcp")
-        self.serve(backend)
-        self.daemon.remember()
-        for i in range(20):
-            near, far = self.pair(backend)
-            far.sendall(b"last words")
-            self.assertEqual(receive(near, 10), b"last words")
-            reset(far)
-            self.assert_gone(near)
-            near.close()
-        self.daemon.assert_back()
-
-
 class Target(Case):
     """The target that refuses, hangs and vanishes."""
 
@@ -513,6 +201,101 @@ class Target(Case):
             near.settimeout(harness.DEADLINE)
             self.assertEqual(receive_all(near), 100000)
             near.close()
+
+
+class Vmm:
+    """A VMM's Unix socket, as Firecracker's: a line says which port of the guest is wanted."""
+
+    def __init__(self, test):
+        self.backend = Backend(test)
+        self.to = "mux:%s:5000" % self.backend.address
+
+    def accept(self):
+        """The stream behind the handshake, and the line that asked for it."""
+        sock = self.backend.accept()
+        line = b""
+        while not line.endswith(b"\n"):
+            line += receive(sock, 1)
+        return sock, line
+
+
+class Mux(Case):
+    """`to = mux:PATH:PORT`: a port of a guest whose VMM is on this machine."""
+
+    def test_both_ways(self):
+        vmm = Vmm(self)
+        self.serve(vmm)
+        self.daemon.remember()
+        near = self.connect(self.forwarded).sock
+        near.sendall(b"early,")
+        far, line = vmm.accept()
+        self.assertEqual(line, b"CONNECT 5000\n")
+        # What follows the answer, in the same packet too, is the guest's.
+        far.sendall(b"OK 1073741824\nbanner")
+        self.assertEqual(receive(near, 6), b"banner")
+        self.assertEqual(receive(far, 6), b"early,")
+        flows = [Flow(Flow.send, near, 8 * MIB, 1), Flow(Flow.receive, far),
+                 Flow(Flow.send, far, 8 * MIB, 2), Flow(Flow.receive, near)]
+        there, there_got, back, back_got = [flow.result() for flow in flows]
+        self.assertEqual(there, there_got)
+        self.assertEqual(back, back_got)
+        near.close()
+        far.close()
+        self.daemon.assert_back()
+
+    def test_nothing_is_sent_before_the_answer(self):
+        """An answer in pieces; until its end the VMM would take our bytes for its own protocol."""
+        vmm = Vmm(self)
+        self.serve(vmm)
+        near = self.connect(self.forwarded).sock
+        near.sendall(b"hello")
+        far, _ = vmm.accept()
+        far.setblocking(False)
+        for piece in (b"O", b"K 107374", b"1824"):
+            far.sendall(piece)
+            self.assert_answers()
+            with self.assertRaises(BlockingIOError):
+                far.recv(1)
+        far.settimeout(harness.DEADLINE)
+        far.sendall(b"\n")
+        self.assertEqual(receive(far, 5), b"hello")
+
+    def refused(self, client, words):
+        client.send_until_closed(b"hello")
+        self.assert_gone(client.sock)
+        self.daemon.wait_log("not forwarded: .*" + words)
+        self.daemon.assert_back()
+
+    def test_nobody_in_the_guest(self):
+        """The VMM closes where no program of its guest listens on that port."""
+        vmm = Vmm(self)
+        self.serve(vmm)
+        self.daemon.remember()
+        with harness.Client(self.forwarded) as client:
+            far, _ = vmm.accept()
+            far.close()
+            self.refused(client, "nobody listens on port 5000")
+
+    def test_what_is_no_mux(self):
+        vmm = Vmm(self)
+        self.serve(vmm)
+        self.daemon.remember()
+        with harness.Client(self.forwarded) as client:
+            far, _ = vmm.accept()
+            far.sendall(b"HTTP/1.1 400 Bad Request\r\n")
+            self.refused(client, "HTTP/1.1 400")
+            far.close()
+
+    def test_an_answer_that_never_comes(self):
+        """connect-timeout is for the handshake as well."""
+        vmm = Vmm(self)
+        self.serve(vmm, connect_timeout="200ms")
+        self.daemon.remember()
+        with harness.Client(self.forwarded) as client:
+            far, _ = vmm.accept()
+            far.sendall(b"OK 1073741824")
+            self.refused(client, vmm.backend.address)
+            far.close()
 
 
 class Lifetime(Case):
