@@ -98,6 +98,10 @@ static int connect_run(Connect *c, int fd)
         r = standard_take(&standard);
         if (r < 0)
                 return r;
+        /* Nobody reads: what the guest sends would be thrown away for as long as the input is
+         * open. Who has one socket for both, and is gone, sends no more either: his last words
+         * still go. */
+        settings.end_without[END_OURS] = standard.end.in != standard.end.out;
         r = add_signals(c);
         if (r < 0)
                 return r;

@@ -26,7 +26,7 @@
 
 /* Connections taken in one go, before the others get their turn. */
 #define ACCEPTS_PER_TURN 64
-/* A client and its guest, and what dialling takes. A pump does without its pipes where it must. */
+/* A client, its guest, and what the look-up of a name takes. */
 #define FILES_PER_LINK 3
 #define FILES_OF_OURS 32
 /* How long nobody is taken in where there are no descriptors, unless one becomes free. */
@@ -86,11 +86,8 @@ static Link *link_free(Link *l)
 /* A client learns of it by a reset: an end would say that all is well. */
 static void link_fail(Link *l)
 {
-        const struct linger at_once = { .l_onoff = 1 };
-
         l->gate->route.failed++;
-        if (l->client >= 0 && l->gate->route.local.kind == ADDRESS_TCP)
-                (void)setsockopt(l->client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        pump_reset_on_close(l->client);
         link_free(l);
 }
 

@@ -56,6 +56,13 @@ static void forward_log_failure(const Connection *c, const char *problem)
                    c->settings->section, c->peer.text, problem, more);
 }
 
+/* No pump came of it. The caller is reset, where it can be: an end would say that all is well. */
+static void forward_fail(Forward *f, int error)
+{
+        pump_reset_on_close(f->fd);
+        connection_closed(f->connection, error);
+}
+
 static void forward_on_dialled(Dial *d, int dialled, const char *problem, void *userdata)
 {
         _cleanup_close_ int fd = dialled;
@@ -70,14 +77,14 @@ static void forward_on_dialled(Dial *d, int dialled, const char *problem, void *
 
         if (dialled < 0) {
                 forward_log_failure(c, problem);
-                connection_closed(c, dialled);
+                forward_fail(f, dialled);
                 return;
         }
         f->dial = dial_free(f->dial);
         r = pump_new(c->context->event, (PumpEnd[]){ { f->fd, f->fd }, { fd, fd } }, &settings,
                      forward_on_ended, f, &f->pump);
         if (r < 0) {
-                connection_closed(c, r);
+                forward_fail(f, r);
                 return;
         }
         (void)TAKE_FD(f->fd);

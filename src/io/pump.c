@@ -5,7 +5,9 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <linux/sockios.h>
 #include <linux/vm_sockets.h>
 
 #include "base/fd.h"
@@ -17,6 +19,9 @@
 /* How long a TCP peer may go on sending once nobody takes it: closing at once would reset the
  * connection, and what was just delivered might be lost with it. */
 #define LINGER_USEC (1000U * 1000U)
+/* How often a TCP peer that is to be reset is looked at, for it to have received what it was sent.
+ * No event tells, and acknowledgements may be held back for 40 ms. */
+#define RESET_USEC (10U * 1000U)
 #define TIMER_ACCURACY_USEC (20U * 1000U)
 
 typedef struct PumpSide PumpSide;
@@ -34,6 +39,8 @@ struct PumpSide {
         bool in_vain;                /* and it said so when there was nothing to write */
         bool passed;                 /* the end of input was passed on to it */
         bool hung_up;
+        bool reset;        /* to be, when it is closed */
+        uint64_t reset_by; /* 0: it is not waited for what it was sent to arrive */
 };
 
 struct Pump {
@@ -41,6 +48,7 @@ struct Pump {
         PumpSide sides[2];
         Way ways[2]; /* ways[i]: from sides[i] */
         bool end_with[2];
+        bool end_without[2];
         uint64_t idle_timeout;
         PumpFunction ended;
         void *userdata;
@@ -83,16 +91,78 @@ static void side_probe(PumpSide *s)
                 way_fail(s->to, 0);
 }
 
+/* Of a socket; else -1. */
+static int socket_family(int fd)
+{
+        socklen_t length = sizeof(int);
+        int family;
+
+        if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
+                return -1;
+        return family;
+}
+
+static bool family_is_tcp(int family)
+{
+        return family == AF_INET || family == AF_INET6;
+}
+
 static bool side_is_tcp(const PumpSide *s)
 {
-        return s->family == AF_INET || s->family == AF_INET6;
+        return family_is_tcp(s->family);
+}
+
+void pump_reset_on_close(int fd)
+{
+        const struct linger at_once = { .l_onoff = 1 };
+
+        if (family_is_tcp(socket_family(fd)))
+                (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+/*
+ * What it sent has come to an end by a failure. send(2) takes a reset's error away, so that
+ * recv(2) tells of an end like any other; EPIPE alone says nothing of what it sends.
+ */
+static bool side_broke(const PumpSide *s)
+{
+        return s->from->read_error < 0 ||
+               (s->family >= 0 && s->to->write_error < 0 && s->to->write_error != -EPIPE);
+}
+
+/* What was read for s is all written and is not all that there should be: an end would say that
+ * it is. */
+static bool side_is_cut_off(const PumpSide *s)
+{
+        const PumpSide *other = &s->pump->sides[s == s->pump->sides];
+
+        return side_is_tcp(s) && !s->to->failed && side_broke(other);
+}
+
+/* Whether s has yet to receive what it was sent, which a reset would take back. Resets it, or has
+ * it reset when it is closed, once it has. */
+static bool side_wait_to_reset(PumpSide *s)
+{
+        uint64_t now = pump_now(s->pump);
+        int queued;
+
+        if (ioctl(s->end.out, SIOCOUTQ, &queued) < 0)
+                return false;
+        if (queued == 0) {
+                pump_reset_on_close(s->end.out);
+                s->reset = true;
+                return false;
+        }
+        if (s->reset_by == 0)
+                s->reset_by = now + LINGER_USEC;
+        return now < s->reset_by;
 }
 
 /* What came from the other end is all written: say that nothing follows. */
 static void side_pass_end(PumpSide *s)
 {
         s->passed = true;
-        if (s->to->failed || s->end.out < 0)
+        if (s->to->failed || s->reset || s->end.out < 0)
                 return;
         if (s->end.out == s->end.in) {
                 (void)shutdown(s->end.out, SHUT_WR);
@@ -108,8 +178,15 @@ static void side_settle(PumpSide *s)
 {
         if (s->from->read_error < 0 && !s->to->failed)
                 way_fail(s->to, 0);
-        if (way_is_over(s->to) && !s->passed)
+        if (!way_is_over(s->to) || s->passed)
+                return;
+        if (!side_is_cut_off(s) || !side_wait_to_reset(s))
                 side_pass_end(s);
+}
+
+static bool side_waits_to_reset(const PumpSide *s)
+{
+        return s->reset_by > 0 && !s->passed;
 }
 
 /*
@@ -143,12 +220,19 @@ static bool pump_is_over(Pump *p)
 {
         bool over[2] = { way_is_over(&p->ways[0]), way_is_over(&p->ways[1]) };
 
-        if (p->error < 0 || p->timed_out || (over[0] && over[1]))
+        if (p->error < 0 || p->timed_out || p->sides[0].reset || p->sides[1].reset)
+                return true;
+        if (side_waits_to_reset(&p->sides[0]) || side_waits_to_reset(&p->sides[1]))
+                return false;
+        if (over[0] && over[1])
                 return true;
         for (unsigned i = 0; i < 2; i++) {
                 const Way *other = &p->ways[1 - i];
 
                 if (over[i] && p->end_with[i])
+                        return true;
+                /* Not for a failure of its input, all of which may not be passed on yet. */
+                if (p->end_without[i] && other->write_error < 0 && p->ways[i].read_error == 0)
                         return true;
                 if (!other->failed || !(over[i] || p->ways[i].failed))
                         continue;
@@ -170,6 +254,8 @@ static uint64_t pump_next_deadline(Pump *p)
                 next = p->last_active + p->idle_timeout;
         if (p->linger_by > 0)
                 next = MIN_OF(next, p->linger_by);
+        if (side_waits_to_reset(&p->sides[0]) || side_waits_to_reset(&p->sides[1]))
+                next = MIN_OF(next, pump_now(p) + RESET_USEC);
         if (side_needs_probe(&p->sides[0]) || side_needs_probe(&p->sides[1])) {
                 if (p->probe_at == 0)
                         p->probe_at = pump_now(p) + PROBE_USEC;
@@ -398,17 +484,14 @@ static int side_watch(PumpSide *s)
 static void side_init(Pump *p, unsigned i, const PumpEnd *end)
 {
         PumpSide *s = &p->sides[i];
-        socklen_t length = sizeof(s->family);
 
         *s = (PumpSide){
                 .pump = p,
                 .end = *end,
+                .family = end->in == end->out ? socket_family(end->in) : -1,
                 .from = &p->ways[i],
                 .to = &p->ways[1 - i],
         };
-        if (end->in < 0 || end->in != end->out ||
-            getsockopt(end->in, SOL_SOCKET, SO_DOMAIN, &s->family, &length) < 0)
-                s->family = -1;
 }
 
 int pump_new(sd_event *event, const PumpEnd ends[2], const PumpSettings *settings,
@@ -423,6 +506,7 @@ int pump_new(sd_event *event, const PumpEnd ends[2], const PumpSettings *setting
         *p = (Pump){
                 .event = sd_event_ref(event),
                 .end_with = { settings->end_with[0], settings->end_with[1] },
+                .end_without = { settings->end_without[0], settings->end_without[1] },
                 .idle_timeout = settings->idle_timeout,
                 .ended = ended,
                 .userdata = userdata,

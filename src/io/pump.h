@@ -14,7 +14,9 @@
  *
  * The end of input is carried through: shutdown(2) for a socket, close(2) for an `out` of its
  * own. An end that fails (-ECONNRESET, -EPIPE) is neither read nor written any more, but what was
- * read from it is still delivered.
+ * read from it is still delivered. Where it failed before the end of its input and the other end
+ * is TCP, that one is reset rather than ended, as soon as it has received all of it; if it has
+ * not within a second, it is ended, so that nothing is lost.
  */
 typedef struct Pump Pump;
 typedef struct PumpEnd PumpEnd;
@@ -37,6 +39,9 @@ struct PumpSettings {
         /* Where the end 0 (or 1) has come to its end of input and all of it is passed on, the
          * pump ends without waiting for the other way: for peers that cannot half-close. */
         bool end_with[2];
+        /* The pump ends once something for the end 0 (or 1) is lost since it takes no more, rather
+         * than go on to read and drop. */
+        bool end_without[2];
         /* Added to as bytes move, may be NULL: from end 0 to 1, and from 1 to 0. */
         uint64_t *counters[2];
 };
@@ -47,4 +52,6 @@ int pump_new(sd_event *event, const PumpEnd ends[2], const PumpSettings *setting
 /* CLOCK_MONOTONIC of the last byte either way. */
 uint64_t pump_last_active(const Pump *p);
 Pump *pump_free(Pump *p);
+/* For a socket that no pump has: closing it resets the connection, if it is TCP. */
+void pump_reset_on_close(int fd);
 DEFINE_CLEANUP(Pump, pump_free)

@@ -95,19 +95,145 @@ static void test_reader_gone(void **state)
         assert_int_equal(w->end, 1);
 }
 
-static void test_reset(void **state)
+static void reset_peer(World *w, unsigned i)
 {
         const struct linger now = { .l_onoff = 1 };
+
+        assert_int_equal(setsockopt(w->peers[i], SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+        w->peers[i] = fd_close(w->peers[i]);
+}
+
+static void hear_reset(World *w, int fd)
+{
+        char byte;
+        ssize_t k;
+
+        while ((k = read(fd, &byte, 1)) < 0 && errno == EAGAIN)
+                if (w->n_calls == 0)
+                        assert_true(sd_event_run(w->event, LONG) >= 0);
+        assert_int_equal(k, -1);
+        assert_int_equal(errno, ECONNRESET);
+}
+
+static void test_reset(void **state)
+{
         World *w = *state;
 
         begin_sockets(w, UNIX, TCP, plain);
         say(w->peers[1], "last words");
         hear(w, w->peers[0], "last words");
-        assert_int_equal(setsockopt(w->peers[1], SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
-        w->peers[1] = fd_close(w->peers[1]);
+        reset_peer(w, 1);
         assert_ended(w, -ECONNRESET);
         assert_int_equal(w->end, 1);
         hear_end(w, w->peers[0]);
+}
+
+/* Of TCP the other end is reset too, and not before it has received what was said. */
+static void test_reset_is_passed_on(void **state)
+{
+        World *w = *state;
+
+        begin_sockets(w, TCP, TCP, plain);
+        say(w->peers[1], "last words");
+        hear(w, w->peers[0], "last words");
+        reset_peer(w, 1);
+        hear_reset(w, w->peers[0]);
+        assert_ended(w, -ECONNRESET);
+        assert_int_equal(w->end, 1);
+}
+
+/* A Unix socket's writer that leaves what it was sent unread. */
+static void test_reset_of_unix_is_passed_on(void **state)
+{
+        World *w = *state;
+
+        begin_sockets(w, TCP, UNIX, plain);
+        say(w->peers[0], "unread");
+        while (w->counters[0] == 0)
+                assert_true(sd_event_run(w->event, LONG) > 0);
+        w->peers[1] = fd_close(w->peers[1]);
+        hear_reset(w, w->peers[0]);
+        assert_ended(w, -ECONNRESET);
+}
+
+/* It had ended its own sending before. */
+static void test_reset_is_passed_on_to_a_half_closed_end(void **state)
+{
+        World *w = *state;
+
+        begin_sockets(w, TCP, TCP, plain);
+        assert_int_equal(shutdown(w->peers[0], SHUT_WR), 0);
+        hear_end(w, w->peers[1]);
+        reset_peer(w, 1);
+        hear_reset(w, w->peers[0]);
+        assert_ended(w, -ECONNRESET);
+}
+
+/* send(2) is told of it, and then recv(2) knows of an end alone. */
+static void test_reset_that_the_write_meets(void **state)
+{
+        World *w = *state;
+
+        begin_sockets(w, TCP, TCP, plain);
+        say(w->peers[0], "x");
+        hear(w, w->peers[1], "x");
+        /* The loop hears of it in this order. */
+        say(w->peers[0], "y");
+        reset_peer(w, 1);
+        hear_reset(w, w->peers[0]);
+        finish(w);
+        assert_int_equal(w->end, 1);
+}
+
+/* The reader is slow: for as long as something is under way to it, it is not reset. */
+static void test_reset_takes_nothing_back(void **state)
+{
+        World *w = *state;
+        size_t sent;
+
+        begin_sockets(w, TCP, UNIX, plain);
+        sent = write_until_full(w, w->peers[1]);
+        say(w->peers[0], "unread");
+        run_dry(w);
+        w->peers[1] = fd_close(w->peers[1]);
+        run_dry(w);
+        for (size_t got = 0; got < sent;) {
+                static char block[65536];
+                ssize_t k = read(w->peers[0], block, sizeof(block));
+
+                if (k < 0)
+                        assert_int_equal(errno, EAGAIN);
+                assert_int_not_equal(k, 0);
+                got += (size_t)MAX_OF(k, 0);
+                if (w->n_calls == 0)
+                        (void)sd_event_run(w->event, 0);
+        }
+        hear_reset(w, w->peers[0]);
+        assert_ended(w, -ECONNRESET);
+}
+
+/* It does not read at all: what it was sent is worth more to it than the truth about its end. */
+static void test_reset_gives_way_to_an_end(void **state)
+{
+        World *w = *state;
+        size_t sent, got = 0, n;
+
+        begin_sockets(w, TCP, UNIX, plain);
+        sent = write_until_full(w, w->peers[1]);
+        /* What is left is within the buffers of TCP, for the pump to hold none of it. */
+        while (w->counters[1] < sent) {
+                static char block[65536];
+                ssize_t k = read(w->peers[0], block, sizeof(block));
+
+                got += (size_t)MAX_OF(k, 0);
+                (void)sd_event_run(w->event, 0);
+        }
+        say(w->peers[0], "unread");
+        run_dry(w);
+        w->peers[1] = fd_close(w->peers[1]);
+        finish(w);
+        n = read_until_end(w, w->peers[0]);
+        assert_int_equal(got + n, sent);
 }
 
 /* Closing a TCP socket with unread input resets the connection, and with it goes what the peer
@@ -324,6 +450,33 @@ static void test_pipe_reader_gone(void **state)
         assert_int_equal(close(in[1]), 0);
 }
 
+/* The same with the input open, where the end of one is to be the end of all. */
+static void test_end_without(void **state)
+{
+        World *w = *state;
+        PumpSettings settings = { .end_without = { true, false } };
+        int in[2], out[2], pair[2];
+
+        assert_int_equal(pipe2(in, O_CLOEXEC | O_NONBLOCK), 0);
+        assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
+        make_pair(UNIX, pair);
+        w->peers[0] = pair[0];
+        begin(w, (PumpEnd[]){ { in[0], out[1] }, { pair[1], pair[1] } }, &settings);
+        say(pair[0], "heard");
+        hear(w, out[0], "heard");
+        assert_int_equal(close(out[0]), 0);
+        /* Nothing is lost so far. */
+        run_dry(w);
+        assert_int_equal(w->n_calls, 0);
+        assert_int_equal(write(in[1], "there", 5), 5);
+        hear(w, pair[0], "there");
+        say(pair[0], "unheard");
+        assert_ended(w, -EPIPE);
+        assert_int_equal(w->end, 0);
+        hear_end(w, pair[0]);
+        assert_int_equal(close(in[1]), 0);
+}
+
 static void test_no_input_and_no_output(void **state)
 {
         World *w = *state;
@@ -380,6 +533,12 @@ int main(void)
                 with_world(test_writer_gone),
                 with_world(test_reader_gone),
                 with_world(test_reset),
+                with_world(test_reset_is_passed_on),
+                with_world(test_reset_of_unix_is_passed_on),
+                with_world(test_reset_is_passed_on_to_a_half_closed_end),
+                with_world(test_reset_that_the_write_meets),
+                with_world(test_reset_takes_nothing_back),
+                with_world(test_reset_gives_way_to_an_end),
                 with_world(test_last_words_survive_unread_input),
                 with_world(test_idle_timeout),
                 with_world(test_end_with),
@@ -390,6 +549,7 @@ int main(void)
                 with_world(test_appended_file),
                 with_world(test_pipes),
                 with_world(test_pipe_reader_gone),
+                with_world(test_end_without),
                 with_world(test_no_input_and_no_output),
                 with_world(test_idle_ones_hold_little),
         };
