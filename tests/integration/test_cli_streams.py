@@ -327,6 +327,37 @@ class Connect(Streams):
             process.stdout = None
             self.assertEqual((process.wait(DEADLINE), process.stderr.read()), (REFUSED, b""))
 
+    def test_ends_when_its_reader_has_gone(self):
+        """Though the input is open, and the guest would send for ever."""
+        gone = threading.Event()
+
+        def talk(sock):
+            try:
+                while True:
+                    sock.sendall(bytes(65536))
+            finally:
+                gone.set()
+        process = self.popen("connect", Service(self, talk).cli, stdin=subprocess.PIPE)
+        process.stdout.read(10)
+        process.stdout.close()
+        process.stdout = None
+        self.assertEqual((process.wait(DEADLINE), process.stderr.read()), (REFUSED, b""))
+        self.assertTrue(gone.wait(DEADLINE))
+
+    def test_a_reader_that_has_gone_stops_no_upload(self):
+        """As long as the guest has nothing to say, nothing is lost."""
+        got = []
+        service = Service(self, lambda sock: got.append(read_all(sock)))
+        process = self.popen("connect", service.cli, stdin=subprocess.PIPE)
+        process.stdout.close()
+        process.stdout = None
+        data = os.urandom(MIB)
+        process.stdin.write(data)
+        process.stdin.close()
+        self.assertEqual((process.wait(DEADLINE), process.stderr.read()), (OK, b""))
+        until(lambda: got, "what the service read")
+        self.assertEqual(digest(got[0]), digest(data))
+
     def test_full_disk_is_no_success(self):
         service = Service(self, echo)
         with open("/dev/full", "wb") as full:
@@ -842,6 +873,22 @@ class Forward(Streams):
         self.assertRegex(process.stderr.readline(), b"no connection to .*nobody listens")
         (found,) = self.finish(process)
         self.assertEqual(found[2:], (1, 0, 1, 0, 0))
+
+    @only("unix")
+    def test_a_reset_of_the_guest_is_passed_on(self):
+        """An end would say that all is there. (AF_VSOCK itself shows a reset as an end.)"""
+        def talk(sock):
+            sock.sendall(b"a part")
+            sock.recv(1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        service, port = self.service(talk), self.free_tcp_port()
+        process = self.forward(service.target, "%d:%d" % (port, service.port))
+        client = self.open(port)
+        self.assertEqual(client.recv(6, socket.MSG_WAITALL), b"a part")
+        client.sendall(b"?")
+        with self.assertRaises(ConnectionResetError):
+            client.recv(1)
+        self.finish(process)
 
     def test_failures_do_not_flood(self):
         service, port = self.service(), self.free_tcp_port()
