@@ -118,13 +118,19 @@ static int add_thread(pid_t pid, pid_t thread, size_t max, PidList *to)
         return n < 0 && errno != ESRCH ? -errno : 0;
 }
 
+/* -1: not known yet. */
+static int lists_children = -1;
+
 static bool kernel_lists_children(void)
 {
-        static int known = -1;
+        if (lists_children < 0)
+                lists_children = access("/proc/thread-self/children", R_OK) == 0;
+        return lists_children > 0;
+}
 
-        if (known < 0)
-                known = access("/proc/thread-self/children", R_OK) == 0;
-        return known > 0;
+void tree_set_lists_children(bool lists)
+{
+        lists_children = lists;
 }
 
 static int add_threads(pid_t pid, size_t max, PidList *to)
@@ -185,8 +191,11 @@ int tree_children(Tree *t, pid_t pid, size_t max, PidList *to)
                 return add_threads(pid, max, to);
         if (!t->all) {
                 r = read_all(t);
-                if (r < 0)
+                if (r < 0) {
+                        /* Half of them would be taken for all. */
+                        tree_done(t);
                         return r;
+                }
         }
         for (size_t i = 0; i < t->n_all && to->n < max; i++)
                 if (t->all[i].parent == pid) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -50,6 +51,9 @@ void tree_done(Tree *t);
 
 void pid_list_done(PidList *l);
 #define _cleanup_pid_list_ _cleanup_(pid_list_done)
+
+/* For tests: from now on, as on a kernel that has /proc/PID/task/TID/children, or has none. */
+void tree_set_lists_children(bool lists);
 
 /* 0; -ESRCH where there is no such process; -errno. */
 int tree_read(pid_t pid, TreeProcess *ret);

@@ -219,7 +219,7 @@ class Vmm:
         return sock, line
 
 
-class Mux(Case):
+class MuxTarget(Case):
     """`to = mux:PATH:PORT`: a port of a guest whose VMM is on this machine."""
 
     def test_both_ways(self):

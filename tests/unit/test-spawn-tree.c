@@ -212,7 +212,59 @@ static void test_tree(void **state)
         assert_int_equal(tree_read(process.pid, &process), -ESRCH);
 }
 
+/* As where the kernel does not list a process's children, and for good. */
+static int setup_reading_all(void **state)
+{
+        tree_set_lists_children(false);
+        return setup(state);
+}
+
+static void test_tree_reads_all_processes(void **state)
+{
+        _cleanup_pid_list_ PidList read = PID_LIST_NULL;
+        _cleanup_tree_ Tree t = TREE_NULL;
+        World *w = *state;
+        SpawnSettings s = to_output(w);
+        pid_t child, late;
+        int fds[2];
+        Spawn *p;
+
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        s.fds[0] = fds[0];
+        /* A name that looks like the end of one in /proc/PID/stat. */
+        p = start_shell(w, &s,
+                        "printf 'x) S 1 ' >/proc/$$/comm; sh -c 'echo $$; exec sleep 1000' &"
+                        "read line; sh -c 'echo $$; exec sleep 1000' & wait");
+        child = read_pid(w);
+        assert_int_equal(tree_children(&t, spawn_pid(p), SIZE_MAX, &read), 0);
+        assert_int_equal(read.n, 1);
+        assert_int_equal(read.list[0], child);
+        assert_true(t.n_all >= 3);
+
+        /* It is one look: what comes later is for the next. */
+        assert_int_equal(write(fds[1], "\n", 1), 1);
+        late = read_pid(w);
+        read.n = 0;
+        assert_int_equal(tree_children(&t, spawn_pid(p), SIZE_MAX, &read), 0);
+        assert_int_equal(read.n, 1);
+        read.n = 0;
+        tree_done(&t);
+        assert_int_equal(tree_children(&t, spawn_pid(p), SIZE_MAX, &read), 0);
+        assert_int_equal(read.n, 2);
+        assert_true(read.list[0] == late || read.list[1] == late);
+        close(fds[0]);
+        close(fds[1]);
+        spawn_stop(p);
+        run_until_ended(w, 1);
+        run_until_alone(w);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_READING_ALL(test)                                                                    \
+        {                                                                                         \
+                .name = #test "_reading_all", .test_func = test, .setup_func = setup_reading_all, \
+                .teardown_func = teardown,                                                        \
+        }
 
 int main(void)
 {
@@ -226,6 +278,18 @@ int main(void)
                 TEST(test_stranger),
                 TEST(test_spawner_free),
                 TEST(test_tree),
+                /* Last: from here on no other way is known. */
+                TEST_READING_ALL(test_left_behind),
+                TEST_READING_ALL(test_stop),
+                TEST_READING_ALL(test_stop_gently),
+                TEST_READING_ALL(test_fork_chain),
+                TEST_READING_ALL(test_free_while_running),
+                TEST_READING_ALL(test_others_go_on),
+                TEST_READING_ALL(test_stranger),
+                TEST_READING_ALL(test_spawner_free),
+                TEST_READING_ALL(test_tree),
+                cmocka_unit_test_setup_teardown(test_tree_reads_all_processes, setup_reading_all,
+                                                teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
