@@ -56,13 +56,13 @@ char *explain_end(const Address *target, int error, uint64_t n_answers)
                            to ?: "?");
 }
 
-/* What to do, by the reason that an application error names. %s is the TARGET. */
+/* What to do, by the reason that an application error names. */
 static const char *const reason_hints[REASON_MAX] = {
         [REASON_NOT_ALLOWED] =
                 "`methods` and `block-methods` of that port in the guest's guestwire.conf decide",
         [REASON_NOT_PRIVILEGED] =
-                "run guestwire as root; where that proves nothing (Hyper-V, a VMM's Unix socket, "
-                "TCP) `trust` of that port in the guest's guestwire.conf decides",
+                ("run guestwire as root; where that proves nothing (Hyper-V, a VMM's Unix socket, "
+                 "TCP) `trust` of that port in the guest's guestwire.conf decides"),
         [REASON_UNSUPPORTED] = "this guest cannot do it",
         [REASON_NOT_READY] = "try again in a moment",
         [REASON_UNAVAILABLE] = "something that it needs is not running in the guest",

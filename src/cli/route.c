@@ -2,6 +2,7 @@
 #include "cli/route.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,18 +13,31 @@
 
 #define LOCAL_FORMS "8080:80, 127.0.0.1:8080:80, [::1]:8080:80 or /run/guest.sock:80"
 
-/* In the words that address_parse_listen() knows. NULL without memory. */
-static char *listen_text(const char *local)
+static bool has_prefix(const char *local)
 {
         static const char *const prefixes[] = { "unix:", "tcp:" };
-        _cleanup_free_ char *folder = NULL;
 
         for (size_t i = 0; i < ELEMENTSOF(prefixes); i++)
                 if (strncmp(local, prefixes[i], strlen(prefixes[i])) == 0)
-                        return strdup(local);
+                        return true;
+        return false;
+}
+
+static bool is_relative_path(const char *local)
+{
+        return !has_prefix(local) && local[0] != '/' && strchr(local, '/');
+}
+
+/* In the words that address_parse_listen() knows. NULL without memory. */
+static char *listen_text(const char *local)
+{
+        _cleanup_free_ char *folder = NULL;
+
+        if (has_prefix(local))
+                return strdup(local);
         if (local[0] == '/')
                 return text_format("unix:%s", local);
-        if (strchr(local, '/')) {
+        if (is_relative_path(local)) {
                 /* A listener's path is absolute: its folder is checked from the root on. */
                 folder = getcwd(NULL, 0);
                 return folder ? text_format("unix:%s/%s", folder, local) : NULL;
@@ -73,7 +87,9 @@ int route_parse(const char *text, const char *target, Route *ret)
                 r = target_parse(target, colon + 1, &route.remote);
         if (r != EXIT_OK)
                 return r;
-        route.local_text = address_to_text(&route.local);
+        /* As it was given: people know where they are. */
+        route.local_text = is_relative_path(local) ? text_format("unix:%s", local)
+                                                   : address_to_text(&route.local);
         route.remote_text = address_to_text(&route.remote);
         if (!route.local_text || !route.remote_text) {
                 output_error("out of memory");

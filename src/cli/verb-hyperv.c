@@ -95,6 +95,17 @@ static int from_target(const char *target, const Settings *settings, Services *r
         return r == -EBADMSG ? EXIT_CONNECTION : r < 0 ? EXIT_REFUSED : EXIT_OK;
 }
 
+/* Line 0 is the file as a whole, which here is the only one there is. */
+static void complain(const char *file, const char *error)
+{
+        size_t n = strlen(file);
+
+        if (strncmp(error, file, n) == 0 && strncmp(error + n, ":0:", 3) == 0)
+                output_error("%s%s", file, error + n + 2);
+        else
+                output_error("%s", error);
+}
+
 static int from_config(const char *file, Services *ret)
 {
         _cleanup_(config_errors_done) ConfigErrors errors = {};
@@ -104,7 +115,7 @@ static int from_config(const char *file, Services *ret)
         r = config_load(file, &config, &errors);
         if (r < 0) {
                 for (char **e = errors.list; e && *e; e++)
-                        output_error("%s", *e);
+                        complain(file, *e);
                 if (!errors.list)
                         output_error("%s", strerror(-r));
                 return EXIT_REFUSED;

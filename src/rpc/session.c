@@ -96,6 +96,9 @@ static int session_check_params(Call *call, const Request *request, json_object 
                                                  "parameters go by name, not by position: "
                                                  "{\"%s\": ...}",
                                                  fields->name);
+                        else if (call->method->flags & METHOD_PREFIX)
+                                call_fail_params(call, "parameters go by name, not by position: "
+                                                       "{\"NAME\": ...}");
                         else
                                 call_fail_params(call,
                                                  "parameters go by name, not by position; "

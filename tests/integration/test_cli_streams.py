@@ -833,6 +833,16 @@ class Forward(Streams):
             sock.connect(os.path.join(self.folder, "a:b.sock"))
             self.assertEqual(self.round_trip(sock, b"hello"), b"hello")
 
+    def test_a_path_is_shown_as_it_was_given(self):
+        service = self.service()
+        process = self.forward(service.target, "./near.sock:%d" % service.port, cwd=self.folder)
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(DEADLINE)
+            sock.connect(os.path.join(self.folder, "near.sock"))
+            self.assertEqual(self.round_trip(sock, b"x"), b"x")
+        (found,) = self.finish(process)
+        self.assertEqual(found, ("unix:./near.sock", service.cli, 1, 0, 0, 1, 1))
+
     def test_forms_of_addresses(self):
         service = self.service()
         guid = "%08x-facb-11e6-bd58-64006a7986d3" % service.port

@@ -173,6 +173,16 @@ class Hyperv(Case):
         self.assertEqual(reg_services(self.run_bytes("--reg", first.cli)), expected)
 
     @only("unix")
+    def test_what_is_wrong_with_the_file(self):
+        """A line, where it is about one."""
+        missing = os.path.join(self.folder, "missing.conf")
+        self.run_bad(REFUSED, "^guestwire: %s: there is no such file" % missing,
+                     "hyperv", "--config", missing)
+        path = self.config_file("[port 1000]\nhandlr = rpc\n[port x]\n")
+        self.run_bad(REFUSED, r"^guestwire: %s:2: .*\nguestwire: %s:3: " % (path, path),
+                     "hyperv", "--config", path)
+
+    @only("unix")
     def test_no_ports(self):
         self.start()
         self.run_bad(REFUSED, "no vsock ports", "hyperv", self.main.cli)

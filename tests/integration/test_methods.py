@@ -563,6 +563,15 @@ class Servers(Case):
         self.server.on("inventory.a.b.c", lambda params: 1)
         self.assertEqual(self.client.call("inventory.a.b.c"), 1)
 
+    def test_parameters_go_by_name(self):
+        """Which ones there are is the server's to say: that it takes none is not."""
+        error = self.client.error("inventory.echo", [1])
+        self.assertEqual(error["code"], INVALID_PARAMS)
+        self.assertIn("by name, not by position", error["message"])
+        self.assertNotIn("takes none", error["message"])
+        self.assertEqual(self.client.call("inventory.echo", []), {})
+        self.assertEqual([message["params"] for message in self.server.seen], [{}])
+
     def test_errors_are_the_servers_own(self):
         for error in ({"code": -32601, "message": "no such thing"},
                       {"code": -32602, "message": "bad", "data": {"why": [1, 2]}},
