@@ -188,6 +188,21 @@ static void check_method(ConfigMerge *m, const ConfigSection *s)
                              "[%s] has no program: add command = /PATH ARGUMENTS", s->name);
 }
 
+/* Of a section, or of [agent] itself. */
+static void check_properties(ConfigMerge *m, const ConfigSection *s)
+{
+        const AgentSettings *agent = &m->config->agent;
+        const ProgramSettings *p = s->listen   ? &s->listen->program
+                                   : s->method ? &s->method->program
+                                               : NULL;
+        ProgramScope scope = p ? p->scope : agent->scope;
+
+        if (scope == SCOPE_AGENT && (p ? p->properties : agent->properties))
+                check_problem(m, s, "properties",
+                              "properties are those of transient units, and with scope = agent "
+                              "there are none: remove them, or set scope = unit");
+}
+
 /* Two sections on one address: told at the second, by the order of mention. */
 static void check_collisions(ConfigMerge *m)
 {
@@ -212,6 +227,7 @@ static void check_collisions(ConfigMerge *m)
 
 void config_check(ConfigMerge *m)
 {
+        check_properties(m, m->sections[0]);
         for (size_t i = 1; i < m->n_sections; i++) {
                 const ConfigSection *s = m->sections[i];
 
@@ -222,6 +238,7 @@ void config_check(ConfigMerge *m)
                 /* Of a handler that there is not, it cannot be told what it takes. */
                 if (!s->listen || !origin_of(s, "handler")->bad)
                         check_keys(m, s);
+                check_properties(m, s);
                 if (s->listen) {
                         check_trust(m, s);
                         check_handler(m, s);

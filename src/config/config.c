@@ -62,7 +62,7 @@ Config *config_unref(Config *c)
         for (size_t i = 0; i < c->n_methods; i++)
                 config_method_free(c->methods[i]);
         free(c->methods);
-        /* Every type that [agent] has is plain. */
+        done_fields(&c->agent, CONFIG_SECTION_AGENT);
         free(c);
         return NULL;
 }

@@ -37,6 +37,13 @@ typedef enum Trust {
         TRUST_PEERS = 1 << 1,      /* everybody whom `peers` let in */
 } Trust;
 
+/* Where a program runs. */
+typedef enum ProgramScope {
+        SCOPE_AUTO,  /* unit where systemd is PID 1 and we may ask it, else agent */
+        SCOPE_UNIT,  /* as a transient systemd unit, outside the agent's own sandbox */
+        SCOPE_AGENT, /* as a child of the agent's, inside */
+} ProgramScope;
+
 struct AgentSettings {
         int log_level;            /* LOG_ERR .. LOG_DEBUG */
         uint64_t max_connections; /* over all ports */
@@ -55,19 +62,12 @@ struct AgentSettings {
                                 * as there is room */
 };
 
-/* Where a program runs. */
-typedef enum ProgramScope {
-        SCOPE_AUTO,  /* unit where systemd is PID 1 and we may ask it, else agent */
-        SCOPE_UNIT,  /* as a transient systemd unit, outside the agent's own sandbox */
-        SCOPE_AGENT, /* as a child of the agent's, inside */
-} ProgramScope;
-
 /* What all processes of one program may use together. */
 typedef struct ProgramLimits ProgramLimits;
 struct ProgramLimits {
         uint64_t memory_max; /* bytes; 0: no limit */
         uint64_t tasks_max;  /* 0: no limit */
-        uint64_t cpu_weight; /* 1 .. 10000; 0: the kernel's preset, 100 */
+        uint64_t cpu_weight; /* 1 .. 10000; 0 and 100: the kernel's preset */
 };
 
 /* A program to run, and as whom. Users and groups were looked up when the file was read. */
@@ -85,7 +85,7 @@ struct ProgramSettings {
         uint64_t timeout;   /* microseconds; TEXT_INFINITY: none */
         uint64_t kill_timeout;
         uint64_t max_instances; /* at once; UINT64_MAX: no limit of its own */
-        ProgramScope scope;     /* settled: of the section, else of [agent] */
+        ProgramScope scope;     /* SCOPE_AUTO of a section was settled to that of [agent] */
         char **properties;      /* of the transient unit, NAME=VALUE, NULL-terminated, or NULL */
         ProgramLimits limits;
 };
@@ -197,6 +197,7 @@ DEFINE_CLEANUP(Config, config_unref)
 /* The name of a handler ("rpc") and of a trust mask ("privileged"). Constant strings. */
 const char *handler_kind_to_text(HandlerKind k);
 const char *trust_to_text(unsigned trust);
+const char *program_scope_to_text(ProgramScope scope);
 
 void config_errors_done(ConfigErrors *e);
 

@@ -66,6 +66,13 @@ static unsigned section_handler(const ConfigSection *s)
         return s->method ? config_method_kind(s->method->name) : 0;
 }
 
+/* [agent] is the first section to be settled. */
+static void settle_scope(const ConfigMerge *m, ProgramSettings *p)
+{
+        if (p->scope == SCOPE_AUTO)
+                p->scope = m->config->agent.scope;
+}
+
 int config_settle(ConfigMerge *m, ConfigSection *s)
 {
         AddressKind address;
@@ -87,6 +94,8 @@ int config_settle(ConfigMerge *m, ConfigSection *s)
         for (const ConfigOption *o = config_options; o->key && r >= 0; o++)
                 if (config_option_is_for(o, s->kind, s->handler, address))
                         r = settle_row(m, s, o);
+        if (r >= 0 && s->kind != CONFIG_SECTION_AGENT)
+                settle_scope(m, s->listen ? &s->listen->program : &s->method->program);
         if (r >= 0 && s->listen && s->listen->handler == HANDLER_EXEC) {
                 /* A program a connection: there is nothing above it. */
                 if (s->listen->program.max_instances == UINT64_MAX)

@@ -50,6 +50,13 @@ extern const ConfigType config_type_directory;    /* char *, an absolute path */
 extern const ConfigType config_type_environment;  /* char **, NULL: none */
 extern const ConfigType config_type_program_user; /* the user of a ProgramSettings */
 
+/* value-scope.c */
+extern const ConfigType config_type_limit_count; /* uint64_t, 0: `infinity` */
+extern const ConfigType config_type_limit_size;  /* uint64_t, bytes, 0: `infinity` */
+extern const ConfigType config_type_properties;  /* char **, NULL: none */
+extern const ConfigType config_type_root;        /* char *, an absolute path, or NULL */
+extern const ConfigType config_type_scope;       /* ProgramScope */
+
 /*
  * Once `user` and `group` (each NULL or -1 where it is not set) have been read: the rest of what
  * a process is to be, has_user, gid and groups. 0; -EINVAL with *ret_problem; -errno.

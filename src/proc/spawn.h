@@ -38,7 +38,8 @@ struct SpawnSettings {
         bool search_path;         /* an argv[0] without a slash is looked for in the environment's
                                    * PATH, as the user; else it is absolute */
         const char *directory;    /* absolute */
-        bool directory_optional;  /* where it cannot be entered, / will do: a home that is not there */
+        bool directory_optional;  /* where it cannot be entered, / will do: a home that is not there
+                                   */
         bool change_user;         /* to what follows; else the credentials stay as they are */
         uid_t uid;
         gid_t gid;
@@ -51,8 +52,10 @@ struct SpawnSettings {
         uint64_t kill_timeout; /* microseconds from TERM to KILL */
         ProgramScope scope;
         ProgramLimits limits;
-        const char *identity;    /* "exec", "backup.start", "port-22": names the cgroup or unit */
-        char *const *properties; /* of a unit, NAME=VALUE, NULL-terminated, or NULL */
+        const char *identity; /* "exec", "backup.start", "port-22": names the cgroup or unit */
+        /* Of a unit, NAME=VALUE, NULL-terminated, or NULL; later ones win. */
+        char *const *common_properties; /* of [agent] */
+        char *const *properties;
 };
 
 typedef enum SpawnOutcome {
@@ -64,10 +67,10 @@ typedef enum SpawnOutcome {
 struct SpawnEnd {
         SpawnOutcome outcome;
         int status;
-        int error;           /* errno, positive */
-        const char *problem; /* "cannot execute /no/such: No such file or directory"; else NULL */
-        uint64_t duration;   /* microseconds */
-        uint64_t cpu;        /* microseconds, of all that it was; UINT64_MAX: not known */
+        int error;            /* errno, positive */
+        const char *problem;  /* "cannot execute /no/such: No such file or directory"; else NULL */
+        uint64_t duration;    /* microseconds */
+        uint64_t cpu;         /* microseconds, of all that it was; UINT64_MAX: not known */
         uint64_t memory_peak; /* bytes; UINT64_MAX: not known */
 };
 

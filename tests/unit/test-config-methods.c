@@ -53,6 +53,11 @@ static void test_program(void **state)
                             "directory = /\n"
                             "environment =\n"
                             "max-instances = 1\n"
+                            "memory-max = infinity\n"
+                            "tasks-max = infinity\n"
+                            "cpu-weight = 100\n"
+                            "scope = auto\n"
+                            "properties =\n"
                             "output = json\n");
         again = print(d);
         assert_string_equal(printed, again);
@@ -76,7 +81,9 @@ static void test_defaults_of_a_program(void **state)
         assert_string_equal(strstr(printed, "\n[method"),
                             "\n[method a.b]\nsummary =\ncommand = /x\nparams =\nprivileged = yes\n"
                             "timeout = 30s\nkill-timeout = 5s\nuser =\ngroup =\ndirectory = /\n"
-                            "environment =\nmax-instances = 0\noutput = json\n");
+                            "environment =\nmax-instances = 0\n"
+                            "memory-max = infinity\ntasks-max = infinity\ncpu-weight = 100\n"
+                            "scope = auto\nproperties =\noutput = json\n");
         again = print(d);
         assert_string_equal(printed, again);
 }
@@ -258,10 +265,10 @@ static void test_unknown_keys(void **state)
         expect_refusal("[agent]\ntimeout = 1s\n", "f:2: [agent] takes no timeout (",
                        "put it under [port N], [listen NAME] and [method NAME]");
         /* What is near to nothing is near to nothing of another kind either. */
-        expect_refusal("[agent]\nnope = 1\n", "f:2: unknown key 'nope' in [agent]: ",
+        expect_refusal("[agent]\nqqqq = 1\n", "f:2: unknown key 'qqqq' in [agent]: ",
                        "remove it, or see guestwire.conf(5)");
-        expect_refusal("[method a.b]\ncommand = /x\nnope = 1\n",
-                       "f:3: unknown key 'nope' in [method NAME]: ", "remove it, or see");
+        expect_refusal("[method a.b]\ncommand = /x\nqqqq = 1\n",
+                       "f:3: unknown key 'qqqq' in [method NAME]: ", "remove it, or see");
 }
 
 static void test_repeats(void **state)

@@ -305,7 +305,9 @@ static void test_program_defaults(void **state)
                                         "trust-unsafe = no\nmax-connections = 9\n"
                                         "idle-timeout = 0\ncommand = /bin/true\nuser =\ngroup =\n"
                                         "directory = /\nenvironment =\ntimeout = infinity\n"
-                                        "kill-timeout = 5s\nmax-instances = 9\n"));
+                                        "kill-timeout = 5s\nmax-instances = 9\n"
+                                        "memory-max = infinity\ntasks-max = infinity\n"
+                                        "cpu-weight = 100\nscope = auto\nproperties =\n"));
         config_unref(c);
         c = exec_port("max-connections = 9\nmax-instances = 0", NULL);
         assert_int_equal(c->listens[0]->program.max_instances, 9);
