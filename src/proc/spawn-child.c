@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Between fork and exec. Another thread of the daemon may have held any lock at the fork, so that
- * nothing here allocates, logs or takes one; credentials are changed by the bare system calls,
- * since the C library's would look for the threads that stayed behind.
+ * Between the making of a child and its exec. It may run in our memory, beside us: nothing here
+ * allocates, logs, takes a lock, writes what is not its own or calls what might; see bare.h.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <signal.h>
-#include <string.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "proc/bare.h"
 #include "proc/spawn-internal.h"
 
 /*
@@ -27,70 +25,79 @@
  */
 #define NOFILE_SOFT 1024U
 
-static _Noreturn void fail(SpawnReport *report, SpawnStep step, uint32_t number, const char *what)
+static _Noreturn void fail(const SpawnJob *job, SpawnStep step, long error)
 {
-        int error = errno;
-
-        if (what)
-                (void)strncat(report->what, what, sizeof(report->what) - 1);
-        report->step = step;
-        report->number = number;
-        report->error = error;
-        _exit(127);
+        job->area->report.step = step;
+        job->area->report.error = (int)-error;
+        for (;;)
+                (void)bare_call(SYS_exit_group, 127);
 }
 
 /* nptl(7): SIGCANCEL and SIGSETXID. */
 #define SIGNAL_OF_GLIBC_FIRST 32
 #define SIGNAL_OF_GLIBC_LAST 33
 
-/* An exec resets what is handled, but not what is ignored. */
-static void reset_signals(const Spawner *s)
+/* To the kernel all zeros are SIG_DFL, with no flags and nothing masked. */
+static void reset_signal(int number)
 {
         static const unsigned long zeros[16];
-        const struct sigaction by_default = { .sa_handler = SIG_DFL };
-        sigset_t none;
 
-        for (size_t i = 0; i < s->n_ignored; i++)
-                (void)sigaction(s->ignored[i], &by_default, NULL);
-        /* Those that glibc keeps to itself its sigaction() refuses to touch; whoever started the
-         * daemon may have left them ignored. To the kernel all zeros are SIG_DFL. */
+        (void)bare_call(SYS_rt_sigaction, number, zeros, NULL, _NSIG / 8);
+}
+
+/* An exec resets what is handled, but not what is ignored. */
+static void reset_signals(const SpawnJob *job)
+{
+        for (size_t i = 0; i < job->spawner->n_ignored; i++)
+                reset_signal(job->spawner->ignored[i]);
+        /* Those that glibc keeps to itself and does not tell of; whoever started the daemon may
+         * have left them ignored. */
         for (int i = SIGNAL_OF_GLIBC_FIRST; i <= SIGNAL_OF_GLIBC_LAST; i++)
-                (void)syscall(SYS_rt_sigaction, i, zeros, NULL, _NSIG / 8);
-        /* What was sent since the fork is delivered here. */
-        (void)sigemptyset(&none);
-        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+                reset_signal(i);
+}
+
+/* What was sent since the child was made is delivered here. */
+static void unblock_signals(void)
+{
+        static const unsigned long none[16];
+
+        (void)bare_call(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, _NSIG / 8);
 }
 
 /* Nothing but 0, 1 and 2 goes on. Closed here and not by the exec, which may hang in a file system:
  * meanwhile no connection of the daemon's is to seem open to its peer. */
 static void close_others(void)
 {
-        struct rlimit limit;
+        struct rlimit64 limit;
 
-        if (close_range(3, UINT_MAX, 0) == 0)
+        if (bare_call(SYS_close_range, 3, UINT_MAX, 0) == 0)
                 return;
         /* Linux before 5.9. */
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        if (bare_call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) < 0)
                 return;
-        for (rlim_t fd = 3; fd < limit.rlim_cur && fd < 65536; fd++)
-                (void)close((int)fd);
+        for (rlim64_t fd = 3; fd < limit.rlim_cur && fd < 65536; fd++)
+                (void)bare_call(SYS_close, fd);
 }
 
-static int set_fds(const int fds[3])
+static long set_fds(const int fds[3])
 {
-        int from[3];
+        long from[3], r;
 
         /* Out of the way of 0, 1 and 2, whatever they are now. */
         for (int i = 0; i < 3; i++) {
-                from[i] = fds[i] >= 0 ? fds[i] : open("/dev/null", O_RDWR | O_CLOEXEC);
+                from[i] = fds[i] >= 0 ? fds[i]
+                                      : bare_call(SYS_openat, AT_FDCWD, "/dev/null",
+                                                  O_RDWR | O_CLOEXEC);
                 if (from[i] >= 0 && from[i] < 3)
-                        from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 3);
+                        from[i] = bare_call(SYS_fcntl, from[i], F_DUPFD_CLOEXEC, 3);
                 if (from[i] < 0)
-                        return -1;
+                        return from[i];
         }
-        for (int i = 0; i < 3; i++)
-                if (dup2(from[i], i) < 0)
-                        return -1;
+        for (int i = 0; i < 3; i++) {
+                r = bare_call(SYS_dup3, from[i], i, 0);
+                if (r < 0)
+                        return r;
+        }
         return 0;
 }
 
@@ -98,12 +105,12 @@ static int set_fds(const int fds[3])
  * From root to another user the kernel takes the capabilities away by itself; from one user to
  * another, or with secure bits set, it does not. The inheritable ones are nobody's but root's.
  */
-static int drop_capabilities(void)
+static long drop_capabilities(void)
 {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
         const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
-        return (int)syscall(SYS_capset, &header, none);
+        return bare_call(SYS_capset, &header, none);
 }
 
 /* On 32 bits the calls without a number are those of 16-bit ids. */
@@ -117,53 +124,62 @@ static int drop_capabilities(void)
 #define SETRESUID SYS_setresuid
 #endif
 
-static void change_user(const SpawnSettings *settings, SpawnReport *report)
+static void change_user(const SpawnJob *job)
 {
-        bool same = settings->uid == geteuid() && settings->uid == getuid() &&
-                    settings->gid == getegid() && settings->gid == getgid();
+        const SpawnSettings *s = &job->settings;
+        long r;
 
         /* Who is not root already is who he is, with the groups that he has. */
-        if (syscall(SETGROUPS, settings->n_groups, settings->groups) < 0 &&
-            !(same && errno == EPERM))
-                fail(report, SPAWN_STEP_GROUPS, 0, NULL);
-        if (syscall(SETRESGID, settings->gid, settings->gid, settings->gid) < 0)
-                fail(report, SPAWN_STEP_GROUP, settings->gid, NULL);
-        if (syscall(SETRESUID, settings->uid, settings->uid, settings->uid) < 0)
-                fail(report, SPAWN_STEP_USER, settings->uid, NULL);
-        if (settings->uid != 0 && drop_capabilities() < 0)
-                fail(report, SPAWN_STEP_USER, settings->uid, NULL);
+        r = bare_call(SETGROUPS, s->n_groups, s->groups);
+        if (r < 0 && !(job->same_user && r == -EPERM))
+                fail(job, SPAWN_STEP_GROUPS, r);
+        r = bare_call(SETRESGID, s->gid, s->gid, s->gid);
+        if (r < 0)
+                fail(job, SPAWN_STEP_GROUP, r);
+        r = bare_call(SETRESUID, s->uid, s->uid, s->uid);
+        if (r >= 0 && s->uid != 0)
+                r = drop_capabilities();
+        if (r < 0)
+                fail(job, SPAWN_STEP_USER, r);
 }
 
 static void lower_nofile(void)
 {
-        struct rlimit limit;
+        struct rlimit64 limit;
 
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= NOFILE_SOFT)
+        if (bare_call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) < 0 ||
+            limit.rlim_cur <= NOFILE_SOFT)
                 return;
         limit.rlim_cur = NOFILE_SOFT;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        (void)bare_call(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
 }
 
-_Noreturn void spawn_child(const Spawner *s, const SpawnSettings *settings, SpawnReport *report)
+void spawn_child(void *data)
 {
         static char *const nothing[] = { NULL };
-        const char *directory = settings->directory ? settings->directory : "/";
+        const SpawnJob *job = data;
+        const SpawnSettings *s = &job->settings;
+        long r;
 
-        reset_signals(s);
-        (void)setsid();
+        reset_signals(job);
+        (void)bare_call(SYS_setsid);
         /* The setting outlives the exec; see spawner.c for what it is good for. */
-        (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-        if (set_fds(settings->fds) < 0)
-                fail(report, SPAWN_STEP_FDS, 0, NULL);
+        (void)bare_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+        r = set_fds(s->fds);
+        if (r >= 0 && s->terminal)
+                r = bare_call(SYS_ioctl, 0, TIOCSCTTY, 0);
+        if (r < 0)
+                fail(job, SPAWN_STEP_FDS, r);
         close_others();
         lower_nofile();
-        (void)umask(S_IWGRP | S_IWOTH);
-        if (settings->change_user)
-                change_user(settings, report);
+        (void)bare_call(SYS_umask, S_IWGRP | S_IWOTH);
+        if (s->change_user)
+                change_user(job);
         /* As the user: what is closed to him stays closed. */
-        if (chdir(directory) < 0)
-                fail(report, SPAWN_STEP_DIRECTORY, 0, directory);
-        (void)execve(settings->argv[0], settings->argv,
-                     settings->environment ? settings->environment : nothing);
-        fail(report, SPAWN_STEP_EXECUTE, 0, settings->argv[0]);
+        r = bare_call(SYS_chdir, s->directory ? s->directory : "/");
+        if (r < 0)
+                fail(job, SPAWN_STEP_DIRECTORY, r);
+        unblock_signals();
+        r = bare_call(SYS_execve, s->argv[0], s->argv, s->environment ? s->environment : nothing);
+        fail(job, SPAWN_STEP_EXECUTE, r);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -10,10 +10,15 @@
 #include "proc/spawn.h"
 #include "proc/tree.h"
 
-/* What spawn.c (one program), spawn-child.c (between fork and exec) and spawner.c (what is left of
- * them) share, and nobody else. */
+/* What spawn.c (one program), spawn-job.c (the making of its child), spawn-child.c (between that
+ * and exec) and spawner.c (what is left of them) share, and nobody else. */
 typedef struct SpawnReport SpawnReport;
+typedef struct SpawnArea SpawnArea;
+typedef struct SpawnJob SpawnJob;
 typedef struct Process Process;
+
+/* More than ten times what spawn_child() takes; the kernel takes none of it. */
+#define SPAWN_STACK_SIZE 16384U
 
 typedef enum SpawnStep {
         SPAWN_STEP_NONE,
@@ -25,16 +30,31 @@ typedef enum SpawnStep {
         SPAWN_STEP_EXECUTE,
 } SpawnStep;
 
-/*
- * What a child writes where it cannot become the program, into memory that it shares with us: the
- * exec that succeeds takes that away from it. A pipe would say the same for five more system calls
- * and a descriptor for each program that runs.
- */
+/* What a child writes where it cannot become the program. */
 struct SpawnReport {
         int error; /* 0: the program was executed, or died before it could say */
         SpawnStep step;
-        uint32_t number;
-        char what[PATH_MAX - 64];
+};
+
+/*
+ * Memory that a child and we share, whether it runs in all of ours or has its own: its stack in the
+ * first case, and its report, which an exec that succeeds takes away from it. A pipe would say the
+ * same for five more system calls and a descriptor for each program that runs.
+ */
+struct SpawnArea {
+        _Alignas(16) unsigned char stack[SPAWN_STACK_SIZE];
+        SpawnReport report;
+};
+
+/*
+ * What a child works on. It may do so in our memory for as long as its exec takes, so that all of
+ * this stays as it is until it has ended.
+ */
+struct SpawnJob {
+        SpawnSettings settings; /* a copy, with all that a child needs of what it points to */
+        const Spawner *spawner;
+        SpawnArea *area;
+        bool same_user; /* its user is who we are */
 };
 
 struct Spawn {
@@ -45,7 +65,7 @@ struct Spawn {
         sd_event_source *source;
         SpawnFunction ended; /* NULL: nobody cares any more, and it frees itself */
         void *userdata;
-        SpawnReport *report;
+        SpawnJob *job; /* NULL once its child has ended */
         uint64_t started;
         uint64_t kill_timeout;
         uint64_t kill_at; /* CLOCK_MONOTONIC; 0: it is not to end */
@@ -64,13 +84,14 @@ struct Spawner {
         size_t n_running;
         pid_t session; /* ours */
         bool has_pidfds;
+        bool has_clone;    /* as far as we know */
         PidList strangers; /* children that we had before: not our business */
         /* The signals that this process ignores. Asking for all of them, each time, is a good part
          * of what a child has to do. */
         int ignored[_NSIG];
         size_t n_ignored;
 
-        SpawnReport *spare_report;
+        SpawnArea *spare_area;
         sd_event_source *soon;  /* a sweep in this turn of the loop */
         sd_event_source *timer; /* and the next one */
         uint64_t rest_kill_at; /* of what programs leave that ended since the last sweep; 0: none */
@@ -79,12 +100,23 @@ struct Spawner {
         size_t n_ending;
 };
 
-void spawner_drop_report(Spawner *s);
 uint64_t spawn_now(void);
 Spawn *spawn_destroy(Spawn *p);
 
-/* In the child: becomes the program, or ends with a report. Async-signal-safe calls only. */
-_Noreturn void spawn_child(const Spawner *s, const SpawnSettings *settings, SpawnReport *report);
+/* 0 or -errno. */
+int spawn_job_new(Spawner *s, const SpawnSettings *settings, SpawnJob **ret);
+/* Its child has been reaped, or was never made: else it is left to it. NULL is fine. */
+SpawnJob *spawn_job_free(SpawnJob *job, Spawner *s);
+/* NULL is fine. */
+SpawnArea *spawn_area_free(SpawnArea *a);
+/* Makes the child that becomes the program. *ret_pidfd: -EBADF where it has yet to be opened. 0
+ * or -errno. */
+int spawn_job_start(SpawnJob *job, Spawner *s, pid_t *ret, int *ret_pidfd);
+/* "cannot execute /no/such: No such file or directory"; NULL without memory. The caller frees. */
+char *spawn_job_problem(const SpawnJob *job);
+
+/* In the child: becomes the program that a SpawnJob says, or ends with a report. */
+_Noreturn void spawn_child(void *job);
 
 /* A program has ended: its processes that are left are now ours, and end too. */
 void spawner_look_for_rest(Spawner *s, uint64_t kill_at);

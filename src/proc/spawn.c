@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "proc/spawn.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/text.h"
 #include "proc/spawn-internal.h"
 
 uint64_t spawn_now(void)
@@ -31,38 +26,8 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
         return b > UINT64_MAX - a ? UINT64_MAX : a + b;
 }
 
-static void report_unmap(SpawnReport *r)
-{
-        if (r)
-                (void)munmap(r, sizeof(*r));
-}
-
-/* One is kept for the next program: it is a file to the kernel, made and unmade. */
-static SpawnReport *report_take(Spawner *s)
-{
-        SpawnReport *r = TAKE_PTR(s->spare_report);
-
-        if (r)
-                return r;
-        r = mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        return r == MAP_FAILED ? NULL : r;
-}
-
-/* Only one that nobody has written to, and whose child has ended. */
-static void report_give(Spawner *s, SpawnReport *r)
-{
-        if (s->spare_report || r->error != 0 || r->step != SPAWN_STEP_NONE || r->what[0])
-                report_unmap(r);
-        else
-                s->spare_report = r;
-}
-
-void spawner_drop_report(Spawner *s)
-{
-        report_unmap(TAKE_PTR(s->spare_report));
-}
-
-/* What its memory holds; the process, if there still is one, is left as it is. */
+/* What its memory holds; the process, if there still is one, is left as it is, and with it the job
+ * that it may still be at. */
 Spawn *spawn_destroy(Spawn *p)
 {
         if (!p)
@@ -70,34 +35,10 @@ Spawn *spawn_destroy(Spawn *p)
         sd_event_source_disable_unref(p->source);
         fd_close(p->pidfd);
         list_remove(&p->link);
-        report_unmap(p->report);
         free(p);
         return NULL;
 }
 DEFINE_CLEANUP(Spawn, spawn_destroy)
-
-static char *describe_problem(const SpawnReport *report)
-{
-        const char *what = report->what, *why = strerror(report->error);
-
-        switch (report->step) {
-        case SPAWN_STEP_EXECUTE:
-                return text_format("cannot execute %s: %s", what, why);
-        case SPAWN_STEP_DIRECTORY:
-                return text_format("cannot change to directory %s: %s", what, why);
-        case SPAWN_STEP_USER:
-                return text_format("cannot become user %u: %s", (unsigned)report->number, why);
-        case SPAWN_STEP_GROUP:
-                return text_format("cannot become group %u: %s", (unsigned)report->number, why);
-        case SPAWN_STEP_GROUPS:
-                return text_format("cannot take the supplementary groups: %s", why);
-        case SPAWN_STEP_FDS:
-                return text_format("cannot set up standard input, output and error: %s", why);
-        case SPAWN_STEP_NONE:
-                break;
-        }
-        return text_format("cannot start: %s", why);
-}
 
 /* The program's own process has ended and is reaped: its slot in the list is given up, the rest
  * of its tree is looked for, and its owner hears of it. May free p. */
@@ -116,15 +57,15 @@ static void spawn_ended(Spawn *p, const siginfo_t *info)
         spawner_look_for_rest(s, p->kill_at > 0 ? p->kill_at : add_saturated(now, p->kill_timeout));
 
         end.duration = now - p->started;
-        if (p->report->error != 0) {
+        if (p->job->area->report.error != 0) {
                 end.outcome = SPAWN_FAILED;
-                end.error = p->report->error;
-                end.problem = problem = describe_problem(p->report);
+                end.error = p->job->area->report.error;
+                end.problem = problem = spawn_job_problem(p->job);
         } else {
                 end.outcome = info->si_code == CLD_EXITED ? SPAWN_EXITED : SPAWN_SIGNALED;
                 end.status = info->si_status;
         }
-        report_give(s, TAKE_PTR(p->report));
+        p->job = spawn_job_free(p->job, s);
         if (p->ended)
                 p->ended(p, &end, p->userdata);
         else
@@ -164,30 +105,12 @@ static int spawn_watch(Spawn *p, const Spawner *s)
         /* Linux before 5.3, or under a tool that does not know of them: by SIGCHLD. */
         if (!s->has_pidfds)
                 return sd_event_add_child(s->event, &p->source, p->pid, WEXITED, spawn_on_child, p);
-        p->pidfd = pidfd_open(p->pid, 0);
-        if (p->pidfd < 0)
-                return -errno;
+        if (p->pidfd < 0) {
+                p->pidfd = pidfd_open(p->pid, 0);
+                if (p->pidfd < 0)
+                        return -errno;
+        }
         return sd_event_add_io(s->event, &p->source, p->pidfd, EPOLLIN, spawn_on_pidfd, p);
-}
-
-/* All signals are held until the child has put its own handling of them in order. */
-static int fork_child(Spawner *s, const SpawnSettings *settings, SpawnReport *report, pid_t *ret)
-{
-        sigset_t all, before;
-        int error;
-        pid_t pid;
-
-        (void)sigfillset(&all);
-        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-        pid = fork();
-        error = errno;
-        if (pid == 0)
-                spawn_child(s, settings, report);
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-        if (pid < 0)
-                return -error;
-        *ret = pid;
-        return 0;
 }
 
 int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, void *userdata,
@@ -204,13 +127,15 @@ int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, 
         p->ended = ended;
         p->userdata = userdata;
         p->kill_timeout = settings->kill_timeout;
-        p->report = report_take(s);
-        if (!p->report)
-                return -ENOMEM;
-        p->started = spawn_now();
-        r = fork_child(s, settings, p->report, &p->pid);
+        r = spawn_job_new(s, settings, &p->job);
         if (r < 0)
                 return r;
+        p->started = spawn_now();
+        r = spawn_job_start(p->job, s, &p->pid, &p->pidfd);
+        if (r < 0) {
+                p->job = spawn_job_free(p->job, s);
+                return r;
+        }
 
         r = spawn_watch(p, s);
         if (r < 0) {

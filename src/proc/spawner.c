@@ -339,7 +339,7 @@ static int look_for_pidfds(Spawner *s)
         _cleanup_close_ int pidfd = pidfd_open(getpid(), 0);
         sigset_t set;
 
-        s->has_pidfds = pidfd >= 0;
+        s->has_pidfds = s->has_clone = pidfd >= 0;
         if (s->has_pidfds)
                 return 0;
         (void)sigemptyset(&set);
@@ -394,6 +394,7 @@ static void reap_running(Spawner *s)
                 p->spawner = NULL;
                 p->source = sd_event_source_disable_unref(p->source);
                 p->pidfd = fd_close(p->pidfd);
+                p->job = spawn_job_free(p->job, s);
                 if (!p->ended)
                         (void)spawn_destroy(p);
         }
@@ -439,7 +440,7 @@ Spawner *spawner_free(Spawner *s)
         sd_event_source_disable_unref(s->soon);
         sd_event_source_disable_unref(s->timer);
         pid_list_done(&s->strangers);
-        spawner_drop_report(s);
+        (void)spawn_area_free(s->spare_area);
         free(s->ending);
         sd_event_unref(s->event);
         free(s);
