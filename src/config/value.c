@@ -226,7 +226,16 @@ static char *print_text(const ConfigOption *o, const void *field)
         return strdup(*(char *const *)field);
 }
 
-const ConfigType config_type_text = { parse_text, print_text, freep, false };
+/* Of several rows for one field each comes by. */
+static void text_done(void *field)
+{
+        char **text = field;
+
+        free(*text);
+        *text = NULL;
+}
+
+const ConfigType config_type_text = { parse_text, print_text, text_done, false };
 
 static int parse_address(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {

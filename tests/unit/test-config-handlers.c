@@ -37,7 +37,7 @@ static void test_echo(void **state)
 
         assert_string_equal(d->listens[0]->prefix, "");
         assert_false(d->listens[0]->once);
-        assert_non_null(strstr(defaults, "\n[port 7]\ndescription = Guest agent\nhandler = echo\n"
+        assert_non_null(strstr(defaults, "\n[port 7]\ndescription = Guest echo\nhandler = echo\n"
                                          "peers = host\ntrust = peers\nmax-connections = 64\n"
                                          "idle-timeout = 0\nprefix =\nonce = no\n"));
 }
@@ -53,7 +53,7 @@ static void test_forward(void **state)
         assert_string_equal(c->listens[0]->to.host, "localhost");
         assert_int_equal(c->listens[0]->to.port, 22);
         assert_int_equal(c->listens[0]->connect_timeout, 10000000);
-        assert_non_null(strstr(printed, "\n[port 22]\ndescription = Guest agent\n"
+        assert_non_null(strstr(printed, "\n[port 22]\ndescription = Guest forward\n"
                                         "handler = forward\npeers = host\ntrust = peers\n"
                                         "max-connections = 64\nidle-timeout = 0\n"
                                         "to = tcp:localhost:22\nconnect-timeout = 10s\n"));
