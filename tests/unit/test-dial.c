@@ -114,7 +114,7 @@ static void test_full_backlog_is_waited_out(void **state)
 {
         World *w = *state;
         const Address a = unix_address(w);
-        _cleanup_close_ int first = fill_backlog(w), accepted = -EBADF;
+        _cleanup_close_ _unused_ int first = fill_backlog(w), accepted = -EBADF;
 
         begin(w, &a, 0, LONG);
         /* Until it has found no room several times. */
@@ -131,7 +131,7 @@ static void test_full_backlog_to_the_end(void **state)
 {
         World *w = *state;
         const Address a = unix_address(w);
-        _cleanup_close_ int first = fill_backlog(w);
+        _cleanup_close_ _unused_ int first = fill_backlog(w);
 
         dial(w, &a, SHORT);
         assert_failed(w, -ETIMEDOUT, "did not answer within 20ms");
@@ -237,7 +237,7 @@ static void test_free_in_pause(void **state)
 {
         World *w = *state;
         const Address a = unix_address(w);
-        _cleanup_close_ int first = fill_backlog(w);
+        _cleanup_close_ _unused_ int first = fill_backlog(w);
 
         begin(w, &a, 0, LONG);
         turn(w);

@@ -115,7 +115,7 @@ static void test_file_change(void **state)
 static void test_file_remove(void **state)
 {
         Scratch *s = *state;
-        _cleanup_close_ int fd = -EBADF, other = -EBADF;
+        _cleanup_close_ int fd = -EBADF;
         const Address elsewhere = { .kind = ADDRESS_UNIX, .path = (char *)"/nowhere/a.sock" };
 
         fd = scratch_listen(s, &private_file);
