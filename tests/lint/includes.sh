@@ -16,10 +16,12 @@ may() {
         # io: a call says who is calling.
         rpc) echo rpc io base ;;
         proc) echo proc config io base ;;
-        methods) echo methods rpc proc config io base ;;
+        # Frames and the scanner: what goes over the wire is rpc's.
+        files) echo files rpc io base ;;
+        methods) echo methods files rpc proc config io base ;;
         handlers) echo handlers methods rpc proc config io base ;;
-        daemon) echo daemon handlers methods rpc proc config io base ;;
-        cli) echo cli rpc config io base ;;
+        daemon) echo daemon handlers methods files rpc proc config io base ;;
+        cli) echo cli files rpc config io base ;;
         *) echo unknown ;;
         esac
 }
