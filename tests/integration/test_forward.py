@@ -4,11 +4,14 @@
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import unittest
+import unittest.mock
 
 import harness
 from forwarding import BLOCK, MIB, STREAM, Backend, Case, Flow, receive, receive_all, reset
@@ -296,6 +299,52 @@ class MuxTarget(Case):
             far.sendall(b"OK 1073741824")
             self.refused(client, vmm.backend.address)
             far.close()
+
+
+class Name(Case):
+    """A name whose look-up does not end: its name server takes the query and is silent."""
+
+    def setUp(self):
+        super().setUp()
+        wrapper = [sys.executable, "-B", os.path.join(os.path.dirname(harness.__file__),
+                                                      "silent_resolver.py"), self.folder]
+        if subprocess.run([*wrapper, "true"], check=False).returncode != 0:
+            self.skipTest("no network and mounts of one's own here")
+        wrapper += os.environ.get("GUESTWIRE_TEST_WRAPPER", "").split()
+        patch = unittest.mock.patch.dict(os.environ, GUESTWIRE_TEST_WRAPPER=" ".join(wrapper))
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def assert_asked(self):
+        """A query is in the queue of the daemon's name server."""
+        def waits():
+            with open("/proc/%d/net/udp" % self.daemon.pid, encoding="ascii") as file:
+                queues = re.findall(r" 0100007F:0035 \S+ \S+ [0-9A-F]+:([0-9A-F]+)", file.read())
+            return any(int(queue, 16) for queue in queues)
+        harness.until(waits, "a query")
+
+    def test_does_not_block_the_loop(self):
+        self.forwarded = self.forward("tcp:guestwire.example:80", connect_timeout="infinity")
+        self.start(self.target(), self.forwarded, agent={"shutdown-timeout": "100ms"})
+        with harness.Client(self.forwarded) as client:
+            self.assert_asked()
+            for _ in range(20):
+                self.assert_answers()
+            # It is looked up still.
+            self.assertTrue(client.quiet())
+            self.assertEqual(self.stats()["connections"]["current"], 2)
+            self.assertNotIn("not forwarded", self.daemon.stderr)
+            # Nor does it hold up the daemon's end.
+            self.daemon.stop()
+            self.assert_gone(client.sock)
+
+    def test_connect_timeout(self):
+        self.forwarded = self.forward("tcp:guestwire.example:80", connect_timeout="300ms")
+        self.start(self.target(), self.forwarded)
+        with harness.Client(self.forwarded) as client:
+            self.assert_asked()
+            self.assert_gone(client.sock)
+        self.daemon.wait_log("not forwarded: .*guestwire.example")
 
 
 class Lifetime(Case):
