@@ -34,11 +34,13 @@ typedef enum FrameChannel {
 /* Writes a header; n: bytes of payload, at most FRAME_PAYLOAD_MAX. */
 void frame_put_header(uint8_t to[static FRAME_HEADER_SIZE], uint8_t channel, size_t n);
 
-/* Takes frames out of bytes that come in whatever pieces. All zeros: the first one's beginning. */
+/* Takes frames out of bytes that come in whatever pieces. All zeros: before the first one, where
+ * white space is passed over that the text before it may have left (no frame begins like that). */
 struct FrameReader {
         uint8_t header[FRAME_HEADER_SIZE];
-        uint8_t have;    /* of the header */
+        uint8_t have;    /* of the header; 0: between two frames */
         uint8_t channel; /* of the frame that is begun */
+        bool begun;      /* the first frame has been seen */
         uint32_t left;   /* of its payload */
 };
 
@@ -52,8 +54,8 @@ struct FramePiece {
         uint8_t channel;
         const char *data; /* borrowed from what was fed */
         size_t n;
-        bool first; /* the frame begins with it */
-        bool last;  /* and ends with it */
+        bool first;  /* the frame begins with it */
+        bool last;   /* and ends with it */
         size_t size; /* of the whole frame's payload, where first */
 };
 
