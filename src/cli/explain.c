@@ -100,20 +100,31 @@ static char *message_of(json_object *error)
         return shown;
 }
 
-/* What a guest lists under `errors`, each on a line of its own; "" where it lists nothing. */
+/* Takes lines over. */
+static char *add_line(char *lines, const char *line)
+{
+        _cleanup_free_ char *before = lines, *shown = output_shown(line);
+
+        return text_format("%s\n  %s", before ?: "", shown ?: "?");
+}
+
+/* What a guest lists under `errors`, and what a program of its wrote to its standard error, each
+ * line on one of its own; "" where there is nothing. */
 static char *lines_of_errors(json_object *data)
 {
         json_object *errors = json_object_object_get(data, "errors");
-        char *lines = strdup("");
+        _cleanup_free_ char *text = NULL;
+        char *lines = strdup(""), *rest;
 
         for (size_t i = 0;
              json_object_is_type(errors, json_type_array) && i < json_object_array_length(errors);
-             i++) {
-                _cleanup_free_ char *before = lines, *shown = NULL;
-
-                shown = output_shown(json_object_get_string(json_object_array_get_idx(errors, i)));
-                lines = text_format("%s\n  %s", before ?: "", shown ?: "?");
-        }
+             i++)
+                lines = add_line(lines,
+                                 json_object_get_string(json_object_array_get_idx(errors, i)));
+        rest = text = string_member(data, "stderr") ? strdup(string_member(data, "stderr")) : NULL;
+        for (const char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
+                if (*line)
+                        lines = add_line(lines, line);
         return lines;
 }
 
@@ -143,7 +154,8 @@ char *explain_refusal(const Address *target, const char *method, json_object *er
                                    number ? " (" : "", number ?: "", number ? ")" : "",
                                    errors ?: "");
         if (hint)
-                return text_format("the guest said no to `%s`: %s%s%s%s; %s", name, message,
-                                   number ? " (" : "", number ?: "", number ? ")" : "", hint);
+                return text_format("the guest said no to `%s`: %s%s%s%s; %s%s", name, message,
+                                   number ? " (" : "", number ?: "", number ? ")" : "", hint,
+                                   errors ?: "");
         return text_format("the guest said no to `%s`: %s (code %" PRId64 ")", name, message, code);
 }

@@ -42,7 +42,7 @@ static char *vsock_problem(const Address *a, int error, const char *text)
         case ECONNRESET:
         case ECONNREFUSED:
                 return text_format("nobody listens on vsock port %" PRIu32 " of CID %" PRIu32
-                                   ": is guestwired running there, and has it this port?",
+                                   ": is guestwired, or what else serves it, running there?",
                                    a->port, a->cid);
         case ENODEV:
                 if (a->cid == VMADDR_CID_LOCAL)
@@ -64,7 +64,7 @@ static char *vsock_problem(const Address *a, int error, const char *text)
 
 static char *unix_problem(const Address *a, int error, const char *text)
 {
-        const char *who = a->kind == ADDRESS_MUX ? "the VM" : "guestwired";
+        const char *who = a->kind == ADDRESS_MUX ? "the VM" : "guestwired, or what else serves it,";
 
         switch (-error) {
         case ENOENT:
@@ -89,7 +89,8 @@ static char *mux_problem(const Address *a, int error, const char *detail, const 
         switch (-error) {
         case ECONNRESET:
                 return text_format("nobody listens on port %" PRIu32 " in the guest: '%s' took "
-                                   "the call and closed it; is guestwired running there?",
+                                   "the call and closed it; is guestwired, or what else serves it, "
+                                   "running there?",
                                    a->port, a->path);
         case EPROTO:
                 return text_format("'%s' answered CONNECT with '%s' and not with OK: is this the "
@@ -103,8 +104,8 @@ static char *mux_problem(const Address *a, int error, const char *detail, const 
 static char *tcp_problem(const Address *a, int error, const char *text)
 {
         if (error == -ECONNREFUSED)
-                return text_format("nobody listens on %s: is guestwired running there, and has it "
-                                   "this address?",
+                return text_format("nobody listens on %s: is guestwired, or what else serves it, "
+                                   "running there?",
                                    text);
         return text_format("cannot connect to %s: %s", text, strerror(-error));
 }

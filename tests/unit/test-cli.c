@@ -220,6 +220,12 @@ static void test_refusals(void **state)
         assert_refusal("{\"code\":-32000,\"message\":\"later...\",\"data\":{\"reason\":"
                        "\"busy\"}}",
                        "the guest said no to `m`: later...; try again in a moment");
+        assert_refusal("{\"code\":-32000,\"message\":\"It ended.\",\"data\":{\"reason\":\"failed\","
+                       "\"exit_status\":3,\"stderr\":\"no tape\\n\\ngive \\u001b[1m\\n\"}}",
+                       "the guest said no to `m`: It ended\n  no tape\n  give \\x1b[1m");
+        assert_refusal("{\"code\":-32000,\"message\":\"It ended.\",\"data\":{\"reason\":\"failed\","
+                       "\"stderr\":\"\"}}",
+                       "the guest said no to `m`: It ended");
         assert_refusal("{\"code\":-32000,\"message\":\"x\\u001b[1m\",\"data\":5}",
                        "the guest said no to `m`: x\\x1b[1m");
         assert_refusal("{\"code\":7,\"message\":\"x\",\"data\":[]}",
