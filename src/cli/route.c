@@ -64,6 +64,22 @@ static int parse_local(const char *local, Address *ret)
         return EXIT_OK;
 }
 
+/* The TARGET, with REMOTE for its port. */
+static int parse_remote(const char *target, const char *port, Address *ret)
+{
+        _cleanup_address_ Address whole = ADDRESS_NULL;
+        int r;
+
+        r = target_parse(target, NULL, &whole);
+        if (r != EXIT_OK)
+                return r;
+        if (whole.kind == ADDRESS_UNIX) {
+                output_error("a Unix socket has no ports to forward to: was mux:PATH meant?");
+                return EXIT_USAGE;
+        }
+        return target_parse(target, port, ret);
+}
+
 int route_parse(const char *text, const char *target, Route *ret)
 {
         _cleanup_(route_done) Route route = {};
@@ -84,7 +100,7 @@ int route_parse(const char *text, const char *target, Route *ret)
         }
         r = parse_local(local, &route.local);
         if (r == EXIT_OK)
-                r = target_parse(target, colon + 1, &route.remote);
+                r = parse_remote(target, colon + 1, &route.remote);
         if (r != EXIT_OK)
                 return r;
         /* As it was given: people know where they are. */

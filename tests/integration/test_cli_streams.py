@@ -1020,7 +1020,7 @@ class Forward(Streams):
             with self.subTest(route=route):
                 self.run_bad(USAGE, ".", "forward", "--", "21", route)
         self.run_bad(USAGE, "needs TARGET LOCAL:REMOTE", "forward", "21")
-        self.run_bad(USAGE, "Unix socket has no ports", "forward", "unix:/run/x", "8080:22")
+        self.run_bad(USAGE, "Unix socket has no ports to", "forward", "unix:/run/x", "8080:22")
         self.run_bad(USAGE, "is not a target", "forward", "nowhere", "8080:22")
         self.run_bad(USAGE, "takes no --wait", "forward", "--wait", "21", "8080:22")
 
