@@ -66,9 +66,18 @@ bool text_is_utf8(const char *data, size_t n)
 {
         const unsigned char *p = (const unsigned char *)data;
         size_t length;
+        uint64_t eight;
         uint32_t code;
 
         for (; n > 0; p += length, n -= length) {
+                /* Most of what there is is ASCII. */
+                for (; n >= sizeof(eight); p += sizeof(eight), n -= sizeof(eight)) {
+                        memcpy(&eight, p, sizeof(eight));
+                        if (eight & UINT64_C(0x8080808080808080))
+                                break;
+                }
+                if (n == 0)
+                        break;
                 length = utf8_sequence(p, n, &code);
                 if (length == 0)
                         return false;

@@ -176,7 +176,7 @@ static int check_value(const Field *f, const Place *place, json_object *value, c
                 return problem(ret, place, "must be %s%s, not %s", type_with_article(f->type),
                                f->flags & FIELD_NULLABLE ? " or null" : "",
                                json_with_article(value));
-        if (f->type == FIELD_STRING &&
+        if (f->type == FIELD_STRING && !(f->flags & FIELD_NUL) &&
             memchr(json_object_get_string(value), '\0', (size_t)json_object_get_string_len(value)))
                 return problem(ret, place, "must not contain a NUL character");
         if (f->type == FIELD_ARRAY && f->members)

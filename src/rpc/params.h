@@ -26,6 +26,7 @@ typedef enum FieldType {
 typedef enum FieldFlags {
         FIELD_OPTIONAL = 1 << 0, /* may be absent */
         FIELD_NULLABLE = 1 << 1, /* may be null */
+        FIELD_NUL = 1 << 2,      /* a string that may have NUL characters: it stays bytes */
 } FieldFlags;
 
 /* A row; a table ends with a row whose name is NULL. */
