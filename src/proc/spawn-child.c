@@ -154,9 +154,52 @@ static void lower_nofile(void)
         (void)bare_call(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
 }
 
-void spawn_child(void *data)
+static long execute(const SpawnJob *job, const char *path)
 {
         static char *const nothing[] = { NULL };
+        const SpawnSettings *s = &job->settings;
+
+        return bare_call(SYS_execve, path, s->argv, s->environment ? s->environment : nothing);
+}
+
+/* The first part of a search path and, after a slash, a name; what is left of the path, or NULL.
+ * An empty part is the current directory. Too long a whole is an empty one, which is not there. */
+static const char *join_next(char ret[static PATH_MAX], const char *search, const char *name)
+{
+        size_t n = 0;
+
+        for (; *search && *search != ':'; search++)
+                if (n < PATH_MAX)
+                        ret[n++] = *search;
+        if (n > 0 && n < PATH_MAX)
+                ret[n++] = '/';
+        for (; *name && n < PATH_MAX; name++)
+                ret[n++] = *name;
+        ret[n < PATH_MAX ? n : 0] = '\0';
+        return *search ? search + 1 : NULL;
+}
+
+/* As execvp(3) does, but for a script that does not say whose it is. */
+static long search_and_execute(const SpawnJob *job)
+{
+        const char *search = job->search;
+        char path[PATH_MAX];
+        long r, found = -ENOENT;
+
+        while (search) {
+                search = join_next(path, search, job->settings.argv[0]);
+                r = execute(job, path);
+                if (r == -EACCES)
+                        found = r;
+                else if (r != -ENOENT && r != -ENOTDIR && r != -ESTALE && r != -ENODEV &&
+                         r != -ETIMEDOUT)
+                        return r;
+        }
+        return found;
+}
+
+void spawn_child(void *data)
+{
         const SpawnJob *job = data;
         const SpawnSettings *s = &job->settings;
         long r;
@@ -177,9 +220,11 @@ void spawn_child(void *data)
                 change_user(job);
         /* As the user: what is closed to him stays closed. */
         r = bare_call(SYS_chdir, s->directory ? s->directory : "/");
+        if (r < 0 && s->directory_optional)
+                r = bare_call(SYS_chdir, "/");
         if (r < 0)
                 fail(job, SPAWN_STEP_DIRECTORY, r);
         unblock_signals();
-        r = bare_call(SYS_execve, s->argv[0], s->argv, s->environment ? s->environment : nothing);
+        r = job->search ? search_and_execute(job) : execute(job, s->argv[0]);
         fail(job, SPAWN_STEP_EXECUTE, r);
 }

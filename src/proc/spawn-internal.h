@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/list.h"
+#include "proc/cgroup.h"
 #include "proc/spawn.h"
 #include "proc/tree.h"
 
@@ -22,6 +23,7 @@ typedef struct Process Process;
 
 typedef enum SpawnStep {
         SPAWN_STEP_NONE,
+        SPAWN_STEP_CGROUP,
         SPAWN_STEP_FDS,
         SPAWN_STEP_GROUPS,
         SPAWN_STEP_GROUP,
@@ -54,7 +56,9 @@ struct SpawnJob {
         SpawnSettings settings; /* a copy, with all that a child needs of what it points to */
         const Spawner *spawner;
         SpawnArea *area;
-        bool same_user; /* its user is who we are */
+        const char *search; /* the PATH in which argv[0] is looked for; NULL: it is a path */
+        int cgroup;         /* the folder of that in which it begins; negative: of ours. Borrowed */
+        bool same_user;     /* its user is who we are */
 };
 
 struct Spawn {
@@ -65,7 +69,8 @@ struct Spawn {
         sd_event_source *source;
         SpawnFunction ended; /* NULL: nobody cares any more, and it frees itself */
         void *userdata;
-        SpawnJob *job; /* NULL once its child has ended */
+        SpawnJob *job;  /* NULL once its child has ended */
+        Cgroup *cgroup; /* the same, or where we may make none */
         uint64_t started;
         uint64_t kill_timeout;
         uint64_t kill_at; /* CLOCK_MONOTONIC; 0: it is not to end */
@@ -91,6 +96,7 @@ struct Spawner {
         int ignored[_NSIG];
         size_t n_ignored;
 
+        Cgroups *cgroups; /* NULL: we may make none */
         SpawnArea *spare_area;
         sd_event_source *soon;  /* a sweep in this turn of the loop */
         sd_event_source *timer; /* and the next one */

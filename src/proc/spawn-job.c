@@ -15,6 +15,7 @@
  *   - The kernel has no clone3(), or we do not know the machine.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -80,6 +81,15 @@ static bool is_same_user(const SpawnSettings *settings)
                settings->gid == getegid() && settings->gid == getgid();
 }
 
+static const char *find_search_path(char *const *environment)
+{
+        for (; *environment; environment++)
+                if (strncmp(*environment, "PATH=", 5) == 0)
+                        return *environment + 5;
+        /* What execvp(3) takes then. */
+        return "/bin:/usr/bin";
+}
+
 int spawn_job_new(Spawner *s, const SpawnSettings *settings, SpawnJob **ret)
 {
         static char *const nothing[] = { NULL };
@@ -104,6 +114,7 @@ int spawn_job_new(Spawner *s, const SpawnSettings *settings, SpawnJob **ret)
                 .settings = *settings,
                 .spawner = s,
                 .area = spawn_area_new(s),
+                .cgroup = -EBADF,
                 .same_user = is_same_user(settings),
         };
         if (!job->area) {
@@ -116,6 +127,8 @@ int spawn_job_new(Spawner *s, const SpawnSettings *settings, SpawnJob **ret)
         if (settings->n_groups > 0)
                 memcpy(groups, settings->groups, settings->n_groups * sizeof(gid_t));
         job->settings.groups = groups;
+        if (settings->search_path && !strchr(settings->argv[0], '/'))
+                job->search = find_search_path(job->settings.environment);
         *ret = job;
         return 0;
 }
@@ -151,6 +164,10 @@ static long clone_child(SpawnJob *job, int *ret_pidfd)
         };
         long r;
 
+        if (job->cgroup >= 0) {
+                args.flags |= CLONE_INTO_CGROUP;
+                args.cgroup = (uint64_t)job->cgroup;
+        }
         if (shares_memory(job)) {
                 args.flags |= CLONE_VM;
                 args.stack = (uint64_t)(uintptr_t)job->area->stack;
@@ -161,6 +178,21 @@ static long clone_child(SpawnJob *job, int *ret_pidfd)
         if (r == 0)
                 spawn_child(job);
         return r;
+}
+
+/* In a child that has a memory of its own; Linux before 5.7 cannot do it at once. */
+static void join_cgroup(const SpawnJob *job)
+{
+        int fd;
+
+        if (job->cgroup < 0)
+                return;
+        fd = openat(job->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, "0", 1) < 0) {
+                job->area->report.step = SPAWN_STEP_CGROUP;
+                job->area->report.error = errno;
+                _exit(127);
+        }
 }
 
 static long fork_child(SpawnJob *job)
@@ -174,8 +206,10 @@ static long fork_child(SpawnJob *job)
         (void)pthread_sigmask(SIG_SETMASK, &all, &before);
         pid = fork();
         error = errno;
-        if (pid == 0)
+        if (pid == 0) {
+                join_cgroup(job);
                 spawn_child(job);
+        }
         (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
         return pid < 0 ? -error : pid;
 }
@@ -215,6 +249,8 @@ char *spawn_job_problem(const SpawnJob *job)
                 return text_format("cannot become group %u: %s", (unsigned)s->gid, why);
         case SPAWN_STEP_GROUPS:
                 return text_format("cannot take the supplementary groups: %s", why);
+        case SPAWN_STEP_CGROUP:
+                return text_format("cannot enter a control group: %s", why);
         case SPAWN_STEP_FDS:
                 return text_format("cannot set up standard input, output and error: %s", why);
         case SPAWN_STEP_NONE:

@@ -7,10 +7,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "proc/spawn-internal.h"
 
 uint64_t spawn_now(void)
@@ -40,21 +43,36 @@ Spawn *spawn_destroy(Spawn *p)
 }
 DEFINE_CLEANUP(Spawn, spawn_destroy)
 
+/* The kernel counts for a process what its children have used once they are waited for; a control
+ * group knows of all. The peak is without one that of the largest, and not below ours. */
+static void read_usage(const Spawn *p, const struct rusage *usage, SpawnEnd *end)
+{
+        end->cpu = (uint64_t)usage->ru_utime.tv_sec * 1000000U + (uint64_t)usage->ru_utime.tv_usec +
+                   (uint64_t)usage->ru_stime.tv_sec * 1000000U + (uint64_t)usage->ru_stime.tv_usec;
+        end->memory_peak = (uint64_t)usage->ru_maxrss * 1024U;
+        if (p->cgroup)
+                cgroup_read_usage(p->cgroup, &end->cpu, &end->memory_peak);
+}
+
 /* The program's own process has ended and is reaped: its slot in the list is given up, the rest
  * of its tree is looked for, and its owner hears of it. May free p. */
-static void spawn_ended(Spawn *p, const siginfo_t *info)
+static void spawn_ended(Spawn *p, const siginfo_t *info, const struct rusage *usage)
 {
         _cleanup_free_ char *problem = NULL;
         Spawner *s = p->spawner;
         SpawnEnd end = { 0 };
-        uint64_t now = spawn_now();
+        uint64_t now = spawn_now(), kill_at;
 
         p->source = sd_event_source_disable_unref(p->source);
         p->pidfd = fd_close(p->pidfd);
         list_remove(&p->link);
         s->n_running--;
         p->spawner = NULL;
-        spawner_look_for_rest(s, p->kill_at > 0 ? p->kill_at : add_saturated(now, p->kill_timeout));
+        kill_at = p->kill_at > 0 ? p->kill_at : add_saturated(now, p->kill_timeout);
+        read_usage(p, usage, &end);
+        if (p->cgroup)
+                (void)cgroup_end(TAKE_PTR(p->cgroup), kill_at);
+        spawner_look_for_rest(s, kill_at);
 
         end.duration = now - p->started;
         if (p->job->area->report.error != 0) {
@@ -74,9 +92,11 @@ static void spawn_ended(Spawn *p, const siginfo_t *info)
 
 static void spawn_reap(Spawn *p)
 {
+        struct rusage usage = { 0 };
         siginfo_t info = { 0 };
 
-        if (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG) < 0) {
+        /* The C library's has not the kernel's last argument. */
+        if (syscall(SYS_waitid, P_PID, p->pid, &info, WEXITED | WNOHANG, &usage) < 0) {
                 /* Reaped by somebody else: that cannot be, and must not become a busy loop. */
                 if (errno == EINTR)
                         return;
@@ -85,7 +105,7 @@ static void spawn_reap(Spawn *p)
         } else if (info.si_pid == 0) {
                 return;
         }
-        spawn_ended(p, &info);
+        spawn_ended(p, &info, &usage);
 }
 
 static int spawn_on_pidfd(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -113,6 +133,26 @@ static int spawn_watch(Spawn *p, const Spawner *s)
         return sd_event_add_io(s->event, &p->source, p->pidfd, EPOLLIN, spawn_on_pidfd, p);
 }
 
+/* Only what is to be limited has to have one. */
+static int spawn_make_cgroup(Spawn *p, const Spawner *s, const SpawnSettings *settings)
+{
+        const ProgramLimits *l = &settings->limits;
+        bool limited = l->memory_max > 0 || l->tasks_max > 0 || l->cpu_weight > 0;
+        int r = -EOPNOTSUPP;
+
+        if (s->cgroups)
+                r = cgroup_new(s->cgroups, settings->identity, l, &p->cgroup);
+        if (r >= 0) {
+                p->job->cgroup = cgroup_fd(p->cgroup);
+                return 0;
+        }
+        if (limited)
+                return r;
+        if (s->cgroups)
+                log_debug("a program goes without a control group: %s", strerror(-r));
+        return 0;
+}
+
 int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, void *userdata,
                 Spawn **ret)
 {
@@ -131,9 +171,13 @@ int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, 
         if (r < 0)
                 return r;
         p->started = spawn_now();
-        r = spawn_job_start(p->job, s, &p->pid, &p->pidfd);
+        r = spawn_make_cgroup(p, s, settings);
+        if (r >= 0)
+                r = spawn_job_start(p->job, s, &p->pid, &p->pidfd);
         if (r < 0) {
                 p->job = spawn_job_free(p->job, s);
+                if (p->cgroup)
+                        (void)cgroup_end(TAKE_PTR(p->cgroup), p->started);
                 return r;
         }
 
@@ -142,6 +186,8 @@ int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, 
                 /* It is ours and not reaped, so that the number is still its. It cannot have
                  * children yet, but for those of a program that was faster than we. */
                 (void)kill(p->pid, SIGKILL);
+                if (p->cgroup)
+                        (void)cgroup_end(TAKE_PTR(p->cgroup), p->started);
                 spawner_look_for_rest(s, p->started);
                 return r;
         }

@@ -216,6 +216,17 @@ static void sweep_blindly(const Sweep *w)
         }
 }
 
+/* Whatever a program forks meanwhile. */
+static void kill_groups(const Spawner *s, uint64_t now)
+{
+        list_foreach (i, &s->running) {
+                const Spawn *p = CONTAINER_OF(i, Spawn, link);
+
+                if (p->cgroup && p->kill_at > 0 && now >= p->kill_at)
+                        cgroup_kill(p->cgroup);
+        }
+}
+
 /* When the first of what there is is to be killed; 0: there is nothing. */
 static uint64_t sweep_earliest(const Sweep *w)
 {
@@ -255,6 +266,7 @@ static void spawner_sweep(Spawner *s)
         Sweep w = { .spawner = s, .now = now, .rest_kill_at = rest_kill_at(s, now) };
         int r = -ENOMEM;
 
+        kill_groups(s, now);
         w.found = malloc(SWEEP_MAX * sizeof(*w.found));
         if (w.found)
                 r = sweep_children(&w);
@@ -268,6 +280,14 @@ static void spawner_sweep(Spawner *s)
 
         s->rest_kill_at = 0;
         s->earliest_kill_at = sweep_earliest(&w);
+        if (s->cgroups) {
+                uint64_t first = cgroups_sweep(s->cgroups, now);
+
+                if (s->earliest_kill_at == 0 && first < UINT64_MAX)
+                        s->earliest_kill_at = MAX_OF(first, UINT64_C(1));
+                else
+                        s->earliest_kill_at = MIN_OF(s->earliest_kill_at, first);
+        }
         spawner_arm(s, now);
         if (w.n_found > 1)
                 qsort(w.found, w.n_found, sizeof(*w.found), process_compare);
@@ -305,8 +325,8 @@ void spawner_look_for_rest(Spawner *s, uint64_t kill_at)
         siginfo_t info = { 0 };
 
         /* The common case costs no more than this: there is no child at all. */
-        if (s->n_running == 0 && waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 &&
-            errno == ECHILD)
+        if ((!s->cgroups || cgroups_count(s->cgroups) == 0) && s->n_running == 0 &&
+            waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD)
                 return;
         s->rest_kill_at = MAX_OF(s->rest_kill_at, kill_at);
         spawner_sweep_soon(s);
@@ -314,7 +334,7 @@ void spawner_look_for_rest(Spawner *s, uint64_t kill_at)
 
 size_t spawner_count(const Spawner *s)
 {
-        size_t n = s->n_running;
+        size_t n = s->n_running + (s->cgroups ? cgroups_count(s->cgroups) : 0);
 
         /* Something is to be looked for, and may be there. */
         if (s->n_ending == 0 && (s->rest_kill_at > 0 || s->earliest_kill_at > 0))
@@ -347,6 +367,28 @@ static int look_for_pidfds(Spawner *s)
         return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
+/* It goes without them as well. */
+static int spawner_find_cgroups(Spawner *s)
+{
+        int r = cgroups_new(&s->cgroups);
+
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                log_debug("programs go without control groups: %s", strerror(-r));
+        return 0;
+}
+
+bool spawner_can_limit(const Spawner *s, ProgramScope scope)
+{
+        return s->cgroups && cgroups_can_limit(s->cgroups);
+}
+
+ProgramScope spawner_scope(const Spawner *s, ProgramScope asked)
+{
+        return SCOPE_AGENT;
+}
+
 int spawner_new(sd_event *event, Spawner **ret)
 {
         _cleanup_(spawner_freep) Spawner *s = NULL;
@@ -368,6 +410,9 @@ int spawner_new(sd_event *event, Spawner **ret)
         r = tree_children(&tree, getpid(), SIZE_MAX, &s->strangers);
         if (r < 0)
                 return r;
+        r = spawner_find_cgroups(s);
+        if (r < 0)
+                return r;
         r = sd_event_add_defer(event, &s->soon, spawner_on_soon, s);
         if (r >= 0)
                 r = sd_event_source_set_enabled(s->soon, SD_EVENT_OFF);
@@ -376,6 +421,8 @@ int spawner_new(sd_event *event, Spawner **ret)
                                       spawner_on_timer, s);
         if (r < 0)
                 return r;
+        if (s->cgroups && cgroups_count(s->cgroups) > 0)
+                spawner_sweep_soon(s);
         *ret = TAKE_PTR(s);
         return 0;
 }
@@ -395,6 +442,8 @@ static void reap_running(Spawner *s)
                 p->source = sd_event_source_disable_unref(p->source);
                 p->pidfd = fd_close(p->pidfd);
                 p->job = spawn_job_free(p->job, s);
+                if (p->cgroup)
+                        (void)cgroup_end(TAKE_PTR(p->cgroup), 0);
                 if (!p->ended)
                         (void)spawn_destroy(p);
         }
@@ -415,6 +464,8 @@ static void kill_all(Spawner *s)
                 s->rest_kill_at = 1;
                 reap_running(s);
                 spawner_sweep(s);
+                if (s->cgroups)
+                        (void)cgroups_sweep(s->cgroups, UINT64_MAX);
                 if (spawner_count(s) > 0)
                         (void)nanosleep(&pause, NULL);
         }
@@ -426,6 +477,8 @@ static void kill_all(Spawner *s)
 
                 list_remove(&p->link);
                 p->spawner = NULL;
+                if (p->cgroup)
+                        (void)cgroup_end(TAKE_PTR(p->cgroup), 0);
                 if (!p->ended)
                         (void)spawn_destroy(p);
         }
@@ -440,6 +493,7 @@ Spawner *spawner_free(Spawner *s)
         sd_event_source_disable_unref(s->soon);
         sd_event_source_disable_unref(s->timer);
         pid_list_done(&s->strangers);
+        (void)cgroups_free(s->cgroups);
         (void)spawn_area_free(s->spare_area);
         free(s->ending);
         sd_event_unref(s->event);
