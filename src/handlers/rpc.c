@@ -60,6 +60,7 @@ static SessionSettings rpc_settings(const Connection *c)
                         .block_methods = c->settings->block_methods,
                         .privileged = c->privileged,
                 },
+                .port = c->settings,
         };
 }
 

@@ -15,10 +15,13 @@ struct Call {
         char *name;           /* as it was called, of a METHOD_PREFIX; else NULL */
         CallCancelFunction cancel;
         void *cancel_userdata;
+        void (*writable)(Call *call, void *userdata);
+        void *writable_userdata;
         void *group;
         uint64_t begun; /* CLOCK_MONOTONIC; of privileged methods only, else 0 */
         bool no_reply;
-        bool told; /* that its time is over, by session_cancel_all() */
+        bool awaits_room; /* it was told that the output is full */
+        bool told;        /* that its time is over, by session_cancel_all() */
         size_t id_length;
         char id[]; /* and a NUL */
 };
@@ -41,3 +44,8 @@ void *session_dialect_state(const Session *s);
 ListLink *session_calls(Session *s);
 /* A call has left the list; outcome for the record. */
 void session_call_ended(Session *s, const Call *call, const char *outcome);
+
+/* Of raw.c. The call's last words follow: its channels are ended before them. */
+void session_raw_finish(Session *s, const Call *call);
+/* They are out, or nobody hears them. */
+void session_raw_ended(Session *s, const Call *call);

@@ -72,6 +72,8 @@ static void call_end_error(Call *call, const CallError *error, const char *outco
 {
         Session *s = call->session;
 
+        if (s)
+                session_raw_finish(s, call);
         if (call_is_heard(call))
                 session_dialect(s)->error(s, session_dialect_state(s), call, error);
         call_end(call, outcome);
@@ -81,6 +83,8 @@ void call_reply_text(Call *call, const char *json, size_t length)
 {
         Session *s = call->session;
 
+        if (s)
+                session_raw_finish(s, call);
         if (call_is_heard(call))
                 session_dialect(s)->result(s, session_dialect_state(s), call, json, length);
         call_end(call, "ok");
@@ -173,6 +177,33 @@ void call_set_cancel(Call *call, CallCancelFunction f, void *userdata)
         call->cancel_userdata = userdata;
 }
 
+void call_set_writable(Call *call, void (*writable)(Call *call, void *userdata), void *userdata)
+{
+        call->writable = writable;
+        call->writable_userdata = userdata;
+}
+
+void *call_holder(const Call *call, CallCancelFunction f)
+{
+        return call->cancel == f ? call->cancel_userdata : NULL;
+}
+
+void call_notify(Call *call, const char *method, json_object *params)
+{
+        Session *s = call->session;
+        const char *json = NULL;
+        size_t length;
+
+        if (params)
+                json = json_object_to_json_string_length(
+                        params, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
+        if (s && json)
+                session_dialect(s)->notify(s, session_dialect_state(s), method, json, length);
+        else if (s)
+                stream_break(session_stream(s), -ENOMEM);
+        json_object_put(params);
+}
+
 int call_set_method(Call *call, MethodSet *methods, const Method *method, const Request *request)
 {
         if (method->flags & METHOD_PREFIX) {
@@ -220,6 +251,11 @@ bool call_is_privileged(const Call *call)
 Session *call_session(const Call *call)
 {
         return call->session;
+}
+
+const char *call_id_text(const Call *call)
+{
+        return call->id_length > 0 ? call->id : NULL;
 }
 
 const char *call_id(const Call *call, size_t *ret_length)

@@ -8,7 +8,9 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/text.h"
+#include "rpc/dialect-jsonrpc.h"
 #include "rpc/dialect.h"
+#include "rpc/stream-raw.h"
 
 /* The replies of one batch are kept until the last has come. Past this many times max-message
  * the calls that are left are answered `limit` and not run. */
@@ -62,147 +64,20 @@ static Batch *batch_free(JsonRpc *j, Batch *b)
         return NULL;
 }
 
+/* Where replies go that are part of a batch; NULL: straight out. */
+static Buffer *batch_replies(Batch *b)
+{
+        return b ? &b->replies : NULL;
+}
+
 /* Once all its calls have ended: the replies, if any of them wanted one. */
 static void batch_settle(Session *s, JsonRpc *j, Batch *b)
 {
         if (b->running > 0 || b->next < b->n_envelopes)
                 return;
-        if (b->replies.size > 0) {
-                char *p = stream_reserve(session_stream(s), b->replies.size + 2);
-
-                if (p) {
-                        memcpy(p, buffer_peek(&b->replies), b->replies.size);
-                        memcpy(p + b->replies.size, "]\n", 2);
-                        stream_commit(session_stream(s), b->replies.size + 2);
-                }
-        }
+        if (b->replies.size > 0)
+                jsonrpc_write_batch(s, &b->replies);
         (void)batch_free(j, b);
-}
-
-/* Room for a reply of n bytes: in the batch, or straight in the stream and with its newline. */
-static char *reply_reserve(Session *s, Batch *b, size_t n)
-{
-        char *p;
-
-        if (!b)
-                return stream_reserve(session_stream(s), n + 1);
-        p = buffer_reserve(&b->replies, n + 1);
-        if (!p) {
-                stream_break(session_stream(s), -ENOMEM);
-                return NULL;
-        }
-        *p = b->replies.size == 0 ? '[' : ',';
-        return p + 1;
-}
-
-static void reply_commit(Session *s, Batch *b, char *end, size_t n)
-{
-        if (b) {
-                buffer_commit(&b->replies, n + 1);
-                return;
-        }
-        *end = '\n';
-        stream_commit(session_stream(s), n + 1);
-}
-
-static char *put(char *p, const char *data, size_t n)
-{
-        memcpy(p, data, n);
-        return p + n;
-}
-
-#define PUT_LITERAL(p, literal) put((p), "" literal, sizeof(literal) - 1)
-#define RESULT_BEGIN "{\"jsonrpc\":\"2.0\",\"result\":"
-#define ERROR_BEGIN "{\"jsonrpc\":\"2.0\",\"error\":"
-#define ID_BEGIN ",\"id\":"
-
-static void write_result(Session *s, Batch *b, const char *id, size_t id_length, const char *json,
-                         size_t length)
-{
-        size_t n = sizeof(RESULT_BEGIN) - 1 + length + sizeof(ID_BEGIN) - 1 + id_length + 1;
-        char *p;
-
-        p = reply_reserve(s, b, n);
-        if (!p)
-                return;
-        p = PUT_LITERAL(p, RESULT_BEGIN);
-        p = put(p, json, length);
-        p = PUT_LITERAL(p, ID_BEGIN);
-        p = put(p, id, id_length);
-        p = PUT_LITERAL(p, "}");
-        reply_commit(s, b, p, n);
-}
-
-/* The `error` member. NULL without memory. */
-static json_object *error_to_json(const CallError *error)
-{
-        _cleanup_free_ char *shown = NULL;
-        const char *message = error->message;
-        json_object *o, *data = NULL;
-
-        /* A name that the caller sent may have been cut inside a character. */
-        if (!text_is_utf8(message, strlen(message)))
-                message = shown = text_show(message, strlen(message), SIZE_MAX);
-        o = json_object_new_object();
-        if (!o || !message) {
-                json_object_put(o);
-                return NULL;
-        }
-        json_object_object_add(o, "code", json_object_new_int(error->code));
-        json_object_object_add(o, "message", json_object_new_string(message));
-        if (error->reason) {
-                data = error->data ? json_object_get(error->data) : json_object_new_object();
-                if (!data) {
-                        json_object_put(o);
-                        return NULL;
-                }
-                json_object_object_add(data, "reason", json_object_new_string(error->reason));
-                if (error->error > 0)
-                        json_object_object_add(data, "errno",
-                                               json_object_new_string(
-                                                       text_errno_name(error->error)));
-                json_object_object_add(o, "data", data);
-        }
-        return o;
-}
-
-static void write_error_text(Session *s, Batch *b, const char *id, size_t id_length,
-                             const char *json, size_t length)
-{
-        size_t n = sizeof(ERROR_BEGIN) - 1 + length + sizeof(ID_BEGIN) - 1 + id_length + 1;
-        char *p;
-
-        p = reply_reserve(s, b, n);
-        if (!p)
-                return;
-        p = PUT_LITERAL(p, ERROR_BEGIN);
-        p = put(p, json, length);
-        p = PUT_LITERAL(p, ID_BEGIN);
-        p = put(p, id, id_length);
-        p = PUT_LITERAL(p, "}");
-        reply_commit(s, b, p, n);
-}
-
-static void write_error(Session *s, Batch *b, const char *id, size_t id_length,
-                        const CallError *error)
-{
-        json_object *o;
-        const char *json;
-        size_t length;
-
-        if (error->passed) {
-                write_error_text(s, b, id, id_length, error->passed, error->passed_length);
-                return;
-        }
-        o = error_to_json(error);
-        json = o ? json_object_to_json_string_length(
-                           o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length)
-                 : NULL;
-        if (json)
-                write_error_text(s, b, id, id_length, json, length);
-        else
-                stream_break(session_stream(s), -ENOMEM);
-        json_object_put(o);
 }
 
 /* An error that no call stands behind. */
@@ -210,8 +85,8 @@ static void write_protocol_error(Session *s, Batch *b, RpcCode code, const char 
                                  size_t id_length, const char *message)
 {
         session_stats(s)->errors_protocol[code]++;
-        write_error(s, b, id, id_length,
-                    &(CallError){ .code = rpc_code_to_number(code), .message = message });
+        jsonrpc_write_error(s, batch_replies(b), id, id_length,
+                            &(CallError){ .code = rpc_code_to_number(code), .message = message });
 }
 
 static void jsonrpc_result(Session *s, void *state, const Call *call, const char *json,
@@ -223,7 +98,7 @@ static void jsonrpc_result(Session *s, void *state, const Call *call, const char
 
         if (call_wants_reply(call)) {
                 id = call_id(call, &id_length);
-                write_result(s, b, id, id_length, json, length);
+                jsonrpc_write_result(s, batch_replies(b), id, id_length, json, length);
         }
         if (b) {
                 b->running--;
@@ -239,12 +114,22 @@ static void jsonrpc_error(Session *s, void *state, const Call *call, const CallE
 
         if (call_wants_reply(call)) {
                 id = call_id(call, &id_length);
-                write_error(s, b, id, id_length, error);
+                jsonrpc_write_error(s, batch_replies(b), id, id_length, error);
         }
         if (b) {
                 b->running--;
                 batch_settle(s, state, b);
         }
+}
+
+static void jsonrpc_answer(Session *s, void *state, const Call *call, const char *json,
+                           size_t length)
+{
+        const char *id;
+        size_t id_length;
+
+        id = call_id(call, &id_length);
+        jsonrpc_write_result(s, NULL, id, id_length, json, length);
 }
 
 static bool span_is(const char *text, ScanSpan span, const char *word)
@@ -432,13 +317,14 @@ static bool jsonrpc_work(Session *s, void *state)
 
                 if ((e->flags & SCAN_IS_OBJECT) && id->length > 0 && id_is_valid(b->text, *id)) {
                         session_stats(s)->errors_reason[REASON_LIMIT]++;
-                        write_error(s, b, b->text + id->offset, id->length,
-                                    &(CallError){
-                                            .code = RPC_APPLICATION_ERROR,
-                                            .reason = reason_to_text(REASON_LIMIT),
-                                            .message = "not run: the replies to this batch are "
-                                                       "over 4 times max-message already",
-                                    });
+                        jsonrpc_write_error(
+                                s, batch_replies(b), b->text + id->offset, id->length,
+                                &(CallError){
+                                        .code = RPC_APPLICATION_ERROR,
+                                        .reason = reason_to_text(REASON_LIMIT),
+                                        .message = "not run: the replies to this batch are "
+                                                   "over 4 times max-message already",
+                                });
                 }
         } else {
                 take_envelope(s, b, b->text, e);
@@ -457,47 +343,71 @@ static bool jsonrpc_busy(Session *s, void *state)
         return j->current;
 }
 
+/* What is wrong with a text that ends the connection. NULL without memory. */
+static char *fault_to_text(const SessionSettings *settings, StreamFault fault, ScanResult result)
+{
+        switch (fault) {
+        case STREAM_FAULT_FRAME:
+                return text_format("the frame is longer than %u bytes", FRAME_PAYLOAD_MAX);
+        case STREAM_FAULT_TIMEOUT:
+                return text_format("the text was not complete within message-timeout");
+        case STREAM_FAULT_LIMIT:
+                break;
+        default:
+                return text_format("out of memory");
+        }
+        switch (result) {
+        case SCAN_TOO_LONG:
+                return text_format("the text is longer than max-message, %zu bytes",
+                                   settings->max_message);
+        case SCAN_TOO_MANY_VALUES:
+                return text_format("the text has more values than max-values, %zu",
+                                   settings->max_values);
+        default:
+                return text_format("the text is nested deeper than %u", SCAN_DEPTH_MAX);
+        }
+}
+
+static const char *syntax_to_text(Session *s, ScanResult result)
+{
+        bool raw = stream_raw_is_begun(session_stream(s));
+
+        if (result == SCAN_BAD_UTF8)
+                return raw ? "not JSON: invalid UTF-8; reading goes on with the next frame"
+                           : "not JSON: invalid UTF-8; reading goes on after the next newline";
+        return raw ? "not one JSON text; reading goes on with the next frame"
+                   : "not JSON; reading goes on after the next newline";
+}
+
 static void jsonrpc_fault(Session *s, void *state, StreamFault fault, ScanResult result)
 {
-        CallError error = { .code = RPC_APPLICATION_ERROR };
+        Reason reason = fault == STREAM_FAULT_TIMEOUT ? REASON_TIMEOUT : REASON_LIMIT;
         _cleanup_free_ char *message = NULL;
-        const SessionSettings *settings = session_settings(s);
-        Reason reason = REASON_LIMIT;
+        const char *problem = NULL;
 
         switch (fault) {
         case STREAM_FAULT_SYNTAX:
-                write_protocol_error(s, NULL, RPC_PARSE_ERROR, "null", 4,
-                                     result == SCAN_BAD_UTF8
-                                             ? "not JSON: invalid UTF-8; reading goes on after the "
-                                               "next newline"
-                                             : "not JSON; reading goes on after the next newline");
-                return;
+                problem = syntax_to_text(s, result);
+                break;
         case STREAM_FAULT_CUT:
-                write_protocol_error(s, NULL, RPC_PARSE_ERROR, "null", 4,
-                                     "not JSON: the input ended inside a text");
-                return;
-        case STREAM_FAULT_LIMIT:
-                if (result == SCAN_TOO_LONG)
-                        message = text_format("the text is longer than max-message, %zu bytes",
-                                              settings->max_message);
-                else if (result == SCAN_TOO_MANY_VALUES)
-                        message = text_format("the text has more values than max-values, %zu",
-                                              settings->max_values);
-                else
-                        message = text_format("the text is nested deeper than %u", SCAN_DEPTH_MAX);
+                problem = "not JSON: the input ended inside a text";
                 break;
-        case STREAM_FAULT_TIMEOUT:
-                reason = REASON_TIMEOUT;
-                message = text_format("the text was not complete within message-timeout");
+        case STREAM_FAULT_CHANNEL:
+                problem = "a frame of a channel that the call does not take or that was ended";
                 break;
-        case STREAM_FAULT_MEMORY:
-                message = text_format("out of memory");
+        default:
+                message = fault_to_text(session_settings(s), fault, result);
                 break;
         }
+        if (problem) {
+                write_protocol_error(s, NULL, RPC_PARSE_ERROR, "null", 4, problem);
+                return;
+        }
         session_stats(s)->errors_reason[reason]++;
-        error.reason = reason_to_text(reason);
-        error.message = message ?: "a limit was reached";
-        write_error(s, NULL, "null", 4, &error);
+        jsonrpc_write_error(s, NULL, "null", 4,
+                            &(CallError){ .code = RPC_APPLICATION_ERROR,
+                                          .reason = reason_to_text(reason),
+                                          .message = message ?: "a limit was reached" });
 }
 
 static int jsonrpc_open(Session *s, void **ret_state)
@@ -532,4 +442,6 @@ const Dialect dialect_jsonrpc = {
         .busy = jsonrpc_busy,
         .result = jsonrpc_result,
         .error = jsonrpc_error,
+        .notify = jsonrpc_write_notification,
+        .answer = jsonrpc_answer,
 };

@@ -59,6 +59,12 @@ struct Dialect {
         /* The end of a call that wants a reply, or that belongs to a group. */
         void (*result)(Session *s, void *state, const Call *call, const char *json, size_t length);
         void (*error)(Session *s, void *state, const Call *call, const CallError *error);
+        /* What a call tells before its end. params: JSON text of an object. */
+        void (*notify)(Session *s, void *state, const char *method, const char *params,
+                       size_t length);
+        /* A first result of a call that goes on in frames; not of one in a group. NULL: its replies
+         * cannot be told from frames. */
+        void (*answer)(Session *s, void *state, const Call *call, const char *json, size_t length);
 };
 
 extern const Dialect dialect_jsonrpc;

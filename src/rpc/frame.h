@@ -17,6 +17,8 @@ typedef struct FramePiece FramePiece;
 
 #define FRAME_HEADER_SIZE 5U
 #define FRAME_PAYLOAD_MAX (1024U * 1024U)
+/* Channels are fewer than the byte for them could say, so that a set of them is a mask. */
+#define FRAME_CHANNELS_MAX 32U
 
 /* Channels. 0 is for JSON texts, each a frame of its own. */
 typedef enum FrameChannel {

@@ -35,9 +35,13 @@ int call_raw_begin(Call *call, json_object *answer, unsigned channels_in, const 
                    void *userdata);
 /* After data() took less than it was offered. */
 void call_raw_resume(Call *call);
+/* Whether the caller has ended channel 0: nothing more is read, here or by a borrower, until the
+ * call has ended. */
+bool call_raw_is_input_over(const Call *call);
 
 /* Room for a frame's payload of up to n bytes (at most FRAME_PAYLOAD_MAX), to be filled and
- * committed with what it really is: 0 bytes commit nothing. NULL without memory: the connection
+ * committed with what it really is, before anything else is done with this or another call: 0
+ * bytes commit nothing. It leaves at once where it can. NULL without memory: the connection
  * breaks. Whoever produces asks call_is_congested() first. */
 char *call_raw_reserve(Call *call, uint8_t channel, size_t n);
 void call_raw_commit(Call *call, size_t n);
@@ -45,16 +49,19 @@ void call_raw_commit(Call *call, size_t n);
 void call_raw_end(Call *call, uint8_t channel);
 
 /*
- * Lends the connection to another process. Once all output is out, `ready` is called with the
- * socket (borrowed, non-blocking: it is to be passed on by SCM_RIGHTS), and with what had been
- * received beyond the last frame taken. Until call_raw_return() nothing is read from it or written
- * to it here. The borrower must stop between two frames, both ways.
+ * Lends the connection to another process. Once all output is out, calls made on channel 0 are
+ * answered and a frame of channel 0 that came next is taken, `ready` is called (in a later turn of
+ * the loop) with the socket (borrowed, non-blocking: it is to be passed on by SCM_RIGHTS), and with
+ * what had been received beyond the last frame taken, which may begin with white space where no
+ * frame was taken yet. Until call_raw_return() nothing is read from it or written to it here. The
+ * borrower must stop between two frames, both ways; it reads nothing where
+ * call_raw_is_input_over(). The call must not be ended before it has been given back.
  */
 typedef void (*RawReadyFunction)(Call *call, int fd, const char *received, size_t n,
                                  void *userdata);
 void call_raw_lend(Call *call, RawReadyFunction ready, void *userdata);
-/* It is given back: with what was received and not taken, how many bytes went either way (for the
- * statistics), and -errno where the peer is gone or the frames are broken, which ends the
- * connection (the call gets its CALL_GONE). */
+/* It is given back, perhaps from within `ready`: with what was received and not taken, how many
+ * bytes went either way (for the statistics), and -errno where the peer is gone or the frames are
+ * broken, which ends the connection (the call gets its CALL_GONE). */
 void call_raw_return(Call *call, const char *received, size_t n, uint64_t bytes_received,
                      uint64_t bytes_sent, int error);

@@ -1,28 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "rpc/session.h"
+#include "rpc/session-internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/list.h"
-#include "rpc/call-internal.h"
 #include "rpc/dialect.h"
-#include "rpc/stream.h"
-
-struct Session {
-        const SessionOwner *owner;
-        void *userdata;
-        MethodSet *methods; /* a reference */
-        Stats *stats;
-        Stream *stream;
-        const Dialect *dialect;
-        void *dialect_state;
-        SessionSettings settings;
-        Peer peer;
-        ListLink calls; /* in flight, in the order of their arrival */
-        size_t n_calls;
-};
 
 /* One for all sessions: there is one thread, and each text is parsed whole. */
 static json_tokener *tokener;
@@ -190,6 +174,7 @@ void session_request(Session *s, const Request *request)
 void session_call_ended(Session *s, const Call *call, const char *outcome)
 {
         s->n_calls--;
+        session_raw_ended(s, call);
         if (call->method && (call->method->flags & METHOD_PRIVILEGED)) {
                 CallRecord record = {
                         .name = call_name(call),
@@ -199,8 +184,9 @@ void session_call_ended(Session *s, const Call *call, const char *outcome)
 
                 s->owner->privileged_call(s, &record, s->userdata);
         }
-        /* Where the peer has ended its input, the end of the last call ends the session. */
-        if (s->n_calls == 0)
+        /* Where the peer has ended its input, the end of the last call ends the session; and a raw
+         * call's connection is lent once it is alone. */
+        if (s->n_calls == 0 || s->raw.call)
                 stream_wake(s->stream);
 }
 
@@ -218,24 +204,15 @@ bool session_has_id(const Session *s, const char *id, size_t length)
 
 int session_cancel(Session *s, json_object *id)
 {
-        list_foreach (i, &s->calls) {
-                Call *call = CONTAINER_OF(i, Call, link);
-                json_object *other;
-                bool same;
+        Call *call;
 
-                if (call->no_reply || call->id_length == 0)
-                        continue;
-                other = json_tokener_parse(call->id);
-                same = json_object_equal(other, id);
-                json_object_put(other);
-                if (!same)
-                        continue;
-                if (!call->cancel)
-                        return -EOPNOTSUPP;
-                call->cancel(call, CALL_CANCELLED, call->cancel_userdata);
-                return 0;
-        }
-        return -ENOENT;
+        call = session_find(s, id, NULL);
+        if (!call)
+                return -ENOENT;
+        if (!call->cancel)
+                return -EOPNOTSUPP;
+        call->cancel(call, CALL_CANCELLED, call->cancel_userdata);
+        return 0;
 }
 
 static Call *session_next_untold(Session *s)
@@ -301,6 +278,10 @@ static const StreamOwner session_stream_owner = {
         .fault = session_on_fault,
         .work = session_on_work,
         .busy = session_on_busy,
+        .writable = session_on_writable,
+        .frame = session_on_frame,
+        .frame_end = session_on_frame_end,
+        .lend = session_on_lend,
         .ended = session_on_ended,
 };
 
@@ -423,6 +404,7 @@ Session *session_free(Session *s)
         /* One that ends may take others with it. */
         while (!list_is_empty(&s->calls))
                 call_detach(CONTAINER_OF(s->calls.next, Call, link));
+        session_free_companions(s);
         s->stream = stream_free(s->stream);
         if (s->dialect_state)
                 s->dialect->close(s, s->dialect_state);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "rpc/stream-internal.h"
+#include "rpc/stream-raw.h"
 
 /* Texts (or units of work) in one turn, so that one busy peer leaves the loop to the others. */
 #define TURN_BUDGET 64U
@@ -13,11 +14,17 @@ void stream_next_text(Stream *s)
         scan_reset(&s->scan);
 }
 
+/* What a raw call's frames may take of the output before texts are no longer taken: a program's
+ * output that is not read must not keep the caller from ending it. */
+#define RAW_OUTPUT_MAX (STREAM_OUTPUT_HIGH + FRAME_HEADER_SIZE + FRAME_PAYLOAD_MAX)
+
 bool stream_is_congested(Stream *s)
 {
-        if (s->out.size >= STREAM_OUTPUT_HIGH)
+        size_t raw = s->raw ? RAW_OUTPUT_MAX : 0;
+
+        if (s->out.size >= raw + STREAM_OUTPUT_HIGH)
                 s->congested = true;
-        else if (s->out.size <= STREAM_OUTPUT_LOW)
+        else if (s->out.size <= raw + STREAM_OUTPUT_LOW)
                 s->congested = false;
         return s->congested;
 }
@@ -28,7 +35,7 @@ void stream_fault(Stream *s, StreamFault fault, ScanResult result)
         s->owner->fault(s, fault, result, s->userdata);
         stream_next_text(s);
         if (fault == STREAM_FAULT_SYNTAX) {
-                s->skipping = true;
+                s->skipping = !s->raw;
         } else if (fault != STREAM_FAULT_CUT) {
                 stream_finish(s);
                 s->finish_by = stream_now(s) + STREAM_DRAIN_USEC;
@@ -79,6 +86,12 @@ static size_t stream_cut(Stream *s, const char *data, size_t n, bool *ret_more)
         return used;
 }
 
+/* Whether input is read to be dropped. The conversation of a raw call goes on to its end. */
+static bool stream_is_dropping(const Stream *s)
+{
+        return s->finishing && (!s->raw || s->finish_by > 0);
+}
+
 size_t stream_take(Stream *s, const char *data, size_t n)
 {
         size_t done = 0;
@@ -87,7 +100,7 @@ size_t stream_take(Stream *s, const char *data, size_t n)
         for (unsigned budget = TURN_BUDGET;; budget--) {
                 if (stream_is_congested(s)) {
                         s->stalled = true;
-                        return s->finishing ? n : done;
+                        return stream_is_dropping(s) ? n : done;
                 }
                 if (budget == 0) {
                         s->unfinished = true;
@@ -95,7 +108,7 @@ size_t stream_take(Stream *s, const char *data, size_t n)
                 }
                 if (s->owner->work(s, s->userdata))
                         continue;
-                if (s->finishing)
+                if (stream_is_dropping(s))
                         return n;
                 if (!more || done == n)
                         return done;
@@ -108,7 +121,8 @@ size_t stream_take(Stream *s, const char *data, size_t n)
                         s->skipping = false;
                         continue;
                 }
-                done += stream_cut(s, data + done, n - done, &more);
+                done += s->raw ? stream_raw_take(s, data + done, n - done, &more)
+                               : stream_cut(s, data + done, n - done, &more);
         }
 }
 
@@ -116,6 +130,10 @@ void stream_take_end(Stream *s)
 {
         ScanResult r;
 
+        if (s->raw) {
+                stream_raw_take_end(s);
+                return;
+        }
         if (s->cut_told || s->finishing)
                 return;
         s->cut_told = true;

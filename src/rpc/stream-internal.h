@@ -4,6 +4,8 @@
 #include "base/buffer.h"
 #include "rpc/stream.h"
 
+typedef struct StreamRaw StreamRaw;
+
 /* What stream.c (the socket) and stream-input.c (the texts) share, and nobody else. */
 struct Stream {
         sd_event *event;
@@ -21,6 +23,7 @@ struct Stream {
         Scan scan;
         Buffer in; /* begins with the text that the scan is in, if any */
         Buffer out;
+        StreamRaw *raw; /* frames instead of texts */
 
         uint64_t message_timeout;
         uint64_t idle_timeout;
@@ -42,6 +45,10 @@ struct Stream {
         bool congested : 1;
         bool stalled : 1;    /* congestion kept something from being taken */
         bool unfinished : 1; /* the turn's budget was used up before the input was */
+        bool held : 1;       /* what is left of the input has to wait for our side */
+        bool lent : 1;       /* another process has the socket */
+        bool blocked : 1;    /* it took no more, and EPOLLOUT is due */
+        bool awaited : 1;    /* the owner was told that the output is full */
         bool in_turn : 1;
         bool moved : 1; /* bytes came or went in this turn */
 };
@@ -69,5 +76,23 @@ size_t stream_take(Stream *s, const char *data, size_t n);
 /* What an earlier turn left over. */
 void stream_take_left(Stream *s);
 
+/* Sends what waits. */
+void stream_flush(Stream *s);
+/* Sends without waiting; returns how many bytes went. */
+size_t stream_send(Stream *s, const char *data, size_t n);
+void stream_set_gone(Stream *s, int error);
+
 /* After the input has ended and all of it was taken: the text that it may have cut short. */
 void stream_take_end(Stream *s);
+
+/* Of stream-raw.c. As stream_take(), but one frame or a piece of it. */
+size_t stream_raw_take(Stream *s, const char *data, size_t n, bool *ret_more);
+/* The peer has ended its input among frames, all of which were taken. */
+void stream_raw_take_end(Stream *s);
+/* At the end of a turn: what had to wait for it. */
+void stream_raw_settle(Stream *s);
+/* Room for a text of n bytes in a frame of its own, and the frame around it, where the stream is
+ * raw. */
+char *stream_raw_reserve_text(Stream *s, size_t n);
+void stream_raw_commit_text(Stream *s, size_t n);
+StreamRaw *stream_raw_free(StreamRaw *raw);

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "rpc/stream-internal.h"
+#include "rpc/stream-raw.h"
 
 /* Bytes taken from the socket at once. One scratch buffer serves all streams: there is one
  * thread, and what a turn leaves unused moves to the stream's own memory. */
@@ -20,7 +21,7 @@
 
 static char scratch[RECEIVE_MAX];
 
-static void stream_set_gone(Stream *s, int error)
+void stream_set_gone(Stream *s, int error)
 {
         if (!s->gone) {
                 s->gone = true;
@@ -76,23 +77,35 @@ static void stream_on_input(Stream *s)
         stream_take_left(s);
 }
 
-static void stream_flush(Stream *s)
+size_t stream_send(Stream *s, const char *data, size_t n)
 {
-        while (s->out.size > 0 && !s->gone) {
-                ssize_t n;
+        size_t sent = 0;
 
-                n = send(s->fd, buffer_peek(&s->out), s->out.size, MSG_DONTWAIT | MSG_NOSIGNAL);
-                if (n < 0) {
-                        if (errno == EAGAIN)
-                                return;
+        while (sent < n && !s->gone) {
+                ssize_t k;
+
+                k = send(s->fd, data + sent, n - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+                if (k < 0) {
+                        if (errno == EAGAIN) {
+                                s->blocked = true;
+                                return sent;
+                        }
                         if (errno != EINTR)
                                 stream_set_gone(s, -errno);
                         continue;
                 }
                 s->moved = true;
-                s->stats->bytes_sent += (uint64_t)n;
-                buffer_consume(&s->out, (size_t)n);
+                s->stats->bytes_sent += (uint64_t)k;
+                sent += (size_t)k;
         }
+        s->blocked = false;
+        return sent;
+}
+
+void stream_flush(Stream *s)
+{
+        if (s->out.size > 0 && !s->lent)
+                buffer_consume(&s->out, stream_send(s, buffer_peek(&s->out), s->out.size));
 }
 
 /*
@@ -132,7 +145,9 @@ static bool stream_is_over(Stream *s)
  */
 static bool stream_awaits(const Stream *s, bool busy)
 {
-        return (s->input_ended && (busy || s->out.size > 0)) || s->stalled;
+        if (s->lent)
+                return false; /* the borrower sees to it */
+        return (s->input_ended && (busy || s->out.size > 0)) || s->stalled || s->held;
 }
 
 static uint64_t stream_next_deadline(Stream *s)
@@ -179,6 +194,23 @@ static void stream_arm_timer(Stream *s)
                 s->timer_at = next;
 }
 
+static bool stream_has_no_room(Stream *s)
+{
+        /* Frames are made where they leave at once, so any that wait are too many. */
+        if (s->raw)
+                return s->out.size > 0 &&
+                       (s->blocked || s->lent || s->out.size >= STREAM_OUTPUT_HIGH);
+        return stream_is_congested(s);
+}
+
+bool stream_is_full(Stream *s)
+{
+        if (!stream_has_no_room(s))
+                return false;
+        s->awaited = true;
+        return true;
+}
+
 /*
  * Edge-triggered: sd-event asks epoll anew after each source that it has dispatched, and level
  * by level each answer would name all sockets that are ready: with N busy peers, N for each text.
@@ -196,7 +228,7 @@ static void stream_wait(Stream *s)
                 }
                 s->interest = interest;
         }
-        if (s->unfinished)
+        if (s->unfinished || (s->awaited && !stream_has_no_room(s)))
                 stream_wake(s);
         stream_arm_timer(s);
 }
@@ -209,10 +241,24 @@ static void stream_end(Stream *s)
         s->owner->ended(s, s->error, s->userdata);
 }
 
+/* The end of a turn for those who produce without being asked. */
+static void stream_settle_output(Stream *s)
+{
+        if (s->awaited && !s->gone && !stream_has_no_room(s)) {
+                s->awaited = false;
+                s->owner->writable(s, s->userdata);
+        }
+        if (s->raw && !s->gone)
+                stream_raw_settle(s);
+        stream_flush(s);
+}
+
 /* The end of each turn: what is out goes out, and what is next is settled. May free s. */
 static void stream_settle(Stream *s)
 {
         stream_flush(s);
+        if (s->awaited || s->raw)
+                stream_settle_output(s);
         s->in_turn = false;
         if (s->moved) {
                 s->moved = false;
@@ -243,7 +289,7 @@ static void stream_turn(Stream *s)
                 stream_take_left(s);
         }
         for (unsigned i = 0; s->readable && !s->input_ended && !s->gone; i++) {
-                if (s->unfinished || s->stalled)
+                if (s->unfinished || s->stalled || s->held)
                         return;
                 if (i == TURN_RECEIVES) {
                         s->unfinished = true;
@@ -253,7 +299,7 @@ static void stream_turn(Stream *s)
                 /* The replies are on their way while we ask for more. */
                 stream_flush(s);
         }
-        if (!s->input_ended || s->unfinished || s->stalled || s->gone)
+        if (!s->input_ended || s->unfinished || s->stalled || s->held || s->gone)
                 return;
         if (s->out.size > 0 || s->owner->busy(s, s->userdata))
                 stream_probe(s);
@@ -342,15 +388,20 @@ char *stream_reserve(Stream *s, size_t n)
 {
         char *p;
 
+        if (stream_is_raw(s))
+                return stream_raw_reserve_text(s, n);
         p = buffer_reserve(&s->out, n);
-        if (!p) {
+        if (!p)
                 stream_break(s, -ENOMEM);
-        }
         return p;
 }
 
 void stream_commit(Stream *s, size_t n)
 {
+        if (stream_is_raw(s)) {
+                stream_raw_commit_text(s, n);
+                return;
+        }
         buffer_commit(&s->out, n);
         stream_wake(s);
 }
@@ -442,6 +493,10 @@ Stream *stream_free(Stream *s)
         scan_done(&s->scan);
         buffer_done(&s->in);
         buffer_done(&s->out);
+        /* Who has it borrowed is not to go on with it. */
+        if (s->lent)
+                (void)shutdown(s->fd, SHUT_RDWR);
+        (void)stream_raw_free(s->raw);
         fd_close(s->fd);
         sd_event_unref(s->event);
         free(s);

@@ -39,6 +39,8 @@ typedef enum StreamFault {
         STREAM_FAULT_LIMIT,   /* over a limit: ScanResult says which; the stream finishes */
         STREAM_FAULT_TIMEOUT, /* begun and not completed in time; the stream finishes */
         STREAM_FAULT_MEMORY,  /* there is none; the stream finishes */
+        STREAM_FAULT_FRAME,   /* longer than frames may be; the stream finishes */
+        STREAM_FAULT_CHANNEL, /* not one that the peer may use; the stream finishes */
 } StreamFault;
 
 /* How a stream tells its owner. None may free the stream, but `ended`. */
@@ -51,6 +53,14 @@ struct StreamOwner {
         bool (*work)(Stream *s, void *userdata);
         /* Whether replies to earlier texts are still to come. */
         bool (*busy)(const Stream *s, void *userdata);
+        /* Output that was full, as stream_is_full() said, has room again. */
+        void (*writable)(Stream *s, void *userdata);
+        /* Of frames (stream-raw.h), but for channel 0: bytes, of which as many were taken as it
+         * returns, and a channel's end. */
+        size_t (*frame)(Stream *s, uint8_t channel, const char *data, size_t n, void *userdata);
+        void (*frame_end)(Stream *s, uint8_t channel, void *userdata);
+        /* stream_raw_lend() has come to rest. False: not yet, stream_wake() will tell. */
+        bool (*lend)(Stream *s, int fd, const char *received, size_t n, void *userdata);
         /* The peer has left for good while calls may be running, or all is done. error: 0 for an
          * orderly end, or -errno. The last call of a stream; it may be freed within. */
         void (*ended)(Stream *s, int error, void *userdata);
@@ -70,6 +80,10 @@ void stream_set_settings(Stream *s, const StreamSettings *settings);
 char *stream_reserve(Stream *s, size_t n);
 void stream_commit(Stream *s, size_t n);
 void stream_write(Stream *s, const void *data, size_t n);
+
+/* Whether what is written has to wait for the peer to read. Where it says so, `writable` follows.
+ */
+bool stream_is_full(Stream *s);
 
 /* Takes no more texts; ends once the owner is not busy and all output is out. */
 void stream_finish(Stream *s);
