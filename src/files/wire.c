@@ -130,6 +130,10 @@ int wire_next(Wire *w, bool take_control, FramePiece *ret)
         int r;
 
         for (;;) {
+                /* As frame_next() does: an answer's line may end in more than its newline. */
+                while (!w->reader.begun && w->in_begin < w->in_end &&
+                       strchr(" \t\r\n", w->in[w->in_begin]) && w->in[w->in_begin])
+                        wire_take(w, 1);
                 n = w->in_end - w->in_begin;
                 if (frame_is_between(&w->reader) && !take_control && n >= FRAME_HEADER_SIZE &&
                     w->in[w->in_begin + FRAME_HEADER_SIZE - 1] == FRAME_CONTROL)
