@@ -256,7 +256,7 @@ static void spawner_arm(Spawner *s, uint64_t now)
         r = sd_event_source_set_time(s->timer, now + wait);
         if (r >= 0)
                 r = sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
-        if (r < 0)
+        if (r < 0 && r != -ESTALE) /* the loop has ended: kill_all() needs none */
                 log_error("cannot look again for processes that are to end: %s", strerror(-r));
 }
 
@@ -316,7 +316,7 @@ void spawner_sweep_soon(Spawner *s)
 {
         int r = sd_event_source_set_enabled(s->soon, SD_EVENT_ONESHOT);
 
-        if (r < 0)
+        if (r < 0 && r != -ESTALE) /* as above */
                 log_error("cannot end a program's processes: %s", strerror(-r));
 }
 

@@ -373,6 +373,8 @@ class Departure(Case):
         self.daemon.stop()
         for pid in pids:
             until(lambda: not is_there(pid), "the end of process %d" % pid)
+        # Its loop has ended by then, and was asked for timers all the same.
+        self.assertNotIn("cannot", self.daemon.stderr)
 
     def test_the_daemon_waits_for_what_ends_by_itself(self):
         self.start_exec(self.script("echo ready; sleep 0.5; echo done"))
