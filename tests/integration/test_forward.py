@@ -392,15 +392,26 @@ class Lifetime(Case):
         self.assert_gone(near)
         self.assert_gone(far)
 
-    def test_who_is_not_trusted_is_refused(self):
-        backend = Backend(self)
-        self.serve(backend, trust="nobody")
+    def assert_not_forwarded(self, backend):
+        """Closed before the target hears of anybody."""
         with harness.Client(self.forwarded) as client:
             client.send_until_closed(b"hello")
             self.assert_gone(client.sock)
         backend.listener.settimeout(0)
         with self.assertRaises(BlockingIOError):
             backend.listener.accept()
+
+    def test_who_is_not_trusted_is_refused(self):
+        backend = Backend(self)
+        self.serve(backend, trust="nobody")
+        self.assert_not_forwarded(backend)
+
+    @harness.only("vsock")
+    def test_who_is_no_peer_is_refused(self):
+        backend = Backend(self)
+        self.serve(backend, peers="host")
+        self.assert_not_forwarded(backend)
+        self.assertEqual(self.stats()["refused_peers"], 1)
 
 
 @harness.only("vsock")
