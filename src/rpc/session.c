@@ -186,8 +186,10 @@ void session_call_ended(Session *s, const Call *call, const char *outcome)
         }
         /* Where the peer has ended its input, the end of the last call ends the session; and a raw
          * call's connection is lent once it is alone. */
-        if (s->n_calls == 0 || s->raw.call)
+        if (s->raw.call)
                 stream_wake(s->stream);
+        else if (s->n_calls == 0)
+                stream_touch(s->stream);
 }
 
 bool session_has_id(const Session *s, const char *id, size_t length)

@@ -32,6 +32,7 @@ struct Stream {
         uint64_t finish_by; /* 0: not finishing with a deadline */
         uint64_t probe_at;  /* 0: no probe is due */
         uint64_t timer_at;  /* what the timer is armed for; UINT64_MAX: not */
+        uint64_t eased_in;  /* the round of the loop in which output last left without a turn */
 
         int error; /* of the socket: the peer is gone */
         bool gone : 1;

@@ -384,6 +384,39 @@ void stream_wake(Stream *s)
                 stream_set_gone(s, r);
 }
 
+/*
+ * Whether nothing but output is to be settled, and all of that has gone. It saves a turn, which is
+ * a round of the loop; but once in a round only, so that the replies of one that brings many leave
+ * together.
+ */
+static bool stream_ease(Stream *s)
+{
+        bool timed = s->idle_timeout > 0 && s->idle_timeout != TEXT_INFINITY;
+        uint64_t round;
+
+        if (s->in_turn || s->gone || s->hung_up || s->input_ended || s->finishing || s->stalled ||
+            s->unfinished || s->held || s->lent || s->blocked || s->awaited || s->raw)
+                return false;
+        /* It may be idle from now on. */
+        if (timed && s->timer_at == UINT64_MAX)
+                return false;
+        if (s->out.size == 0)
+                return true;
+        if (sd_event_get_iteration(s->event, &round) < 0 || round == s->eased_in)
+                return false;
+        s->eased_in = round;
+        stream_flush(s);
+        s->moved = false;
+        s->last_active = stream_now(s);
+        return !s->gone && s->out.size == 0;
+}
+
+void stream_touch(Stream *s)
+{
+        if (!stream_ease(s))
+                stream_wake(s);
+}
+
 char *stream_reserve(Stream *s, size_t n)
 {
         char *p;
@@ -403,7 +436,7 @@ void stream_commit(Stream *s, size_t n)
                 return;
         }
         buffer_commit(&s->out, n);
-        stream_wake(s);
+        stream_touch(s);
 }
 
 void stream_write(Stream *s, const void *data, size_t n)

@@ -90,6 +90,8 @@ void stream_finish(Stream *s);
 /* Ends at once, with error (-errno): what cannot be done must not be waited for. */
 void stream_break(Stream *s, int error);
 /* To be called when the owner may have ceased to be busy outside of a turn of the stream. */
+void stream_touch(Stream *s);
+/* A turn without an event of the socket. */
 void stream_wake(Stream *s);
 
 /* CLOCK_MONOTONIC of the last byte either way. */
