@@ -13,23 +13,30 @@ void helper_put_header(uint8_t to[static HELPER_HEADER_SIZE], HelperKind kind, s
         to[sizeof(length)] = (uint8_t)kind;
 }
 
+size_t helper_payload_size(const uint8_t header[static HELPER_HEADER_SIZE])
+{
+        uint32_t length;
+
+        memcpy(&length, header, sizeof(length));
+        return be32toh(length);
+}
+
 int helper_take(const Buffer *in, size_t max, HelperKind *ret_kind, const char **ret_data,
                 size_t *ret_n)
 {
         const char *data = buffer_peek(in);
-        uint32_t length;
+        size_t length;
 
         if (in->size < HELPER_HEADER_SIZE)
                 return 0;
-        memcpy(&length, data, sizeof(length));
-        length = be32toh(length);
+        length = helper_payload_size((const uint8_t *)data);
         if (length > max)
                 return -EMSGSIZE;
-        if ((uint8_t)data[sizeof(length)] >= HELPER_KIND_MAX)
+        if ((uint8_t)data[HELPER_HEADER_SIZE - 1] >= HELPER_KIND_MAX)
                 return -EBADMSG;
         if (in->size - HELPER_HEADER_SIZE < length)
                 return 0;
-        *ret_kind = (HelperKind)data[sizeof(length)];
+        *ret_kind = (HelperKind)data[HELPER_HEADER_SIZE - 1];
         *ret_data = data + HELPER_HEADER_SIZE;
         *ret_n = length;
         return 1;

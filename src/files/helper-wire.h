@@ -51,6 +51,8 @@ void helper_return_write(const HelperReturn *r, uint8_t to[static HELPER_RETURN_
 int helper_return_read(HelperReturn *ret, const char *data, size_t n);
 
 void helper_put_header(uint8_t to[static HELPER_HEADER_SIZE], HelperKind kind, size_t n);
+/* How long the payload after this header is. */
+size_t helper_payload_size(const uint8_t header[static HELPER_HEADER_SIZE]);
 /*
  * The message that `in` begins with, if all of it has come: 1, with its payload borrowed from
  * `in`, which is then consumed by HELPER_HEADER_SIZE + *ret_n; 0: not yet; -EMSGSIZE: over `max`

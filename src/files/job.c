@@ -12,6 +12,7 @@
 
 #include "base/base64.h"
 #include "base/text.h"
+#include "files/identity.h"
 
 /* How much of a path an error says. */
 #define PATH_SHOWN_MAX 512U
@@ -49,6 +50,11 @@ uint64_t job_number(const FileJob *j, const char *key, uint64_t otherwise)
         json_object *value = job_param(j, key);
 
         return value ? json_object_get_uint64(value) : otherwise;
+}
+
+int64_t job_signed(const FileJob *j, const char *key)
+{
+        return json_object_get_int64(job_param(j, key));
 }
 
 const char *job_text(const FileJob *j, const char *key)
@@ -234,6 +240,24 @@ void job_fail_identity(FileJob *j, int error, const char *kind, const char *name
                 job_refuse(j, REASON_NOT_FOUND, 0, "there is no %s %s", kind, shown);
         else
                 job_fail(j, error, "%s %s", kind, shown);
+}
+
+bool job_find_ids(FileJob *j, uid_t *uid, gid_t *gid)
+{
+        const char *owner = job_text(j, "owner"), *group = job_text(j, "group");
+        int r;
+
+        r = owner ? identity_find_user(owner, uid) : 0;
+        if (r < 0) {
+                job_fail_identity(j, r, "user", owner);
+                return false;
+        }
+        r = group ? identity_find_group(group, gid) : 0;
+        if (r < 0) {
+                job_fail_identity(j, r, "group", group);
+                return false;
+        }
+        return true;
 }
 
 char *path_show(const char *path)

@@ -44,6 +44,7 @@ _Noreturn void job_die(void);
 bool job_has(const FileJob *j, const char *key);
 bool job_flag(const FileJob *j, const char *key, bool otherwise);
 uint64_t job_number(const FileJob *j, const char *key, uint64_t otherwise);
+int64_t job_signed(const FileJob *j, const char *key);
 /* NULL where it is absent. */
 const char *job_text(const FileJob *j, const char *key);
 /* Permission bits, in octal digits or as a number. */
@@ -75,6 +76,9 @@ void object_add_time(json_object *o, const char *key, const struct timespec *ts)
 void job_fail(FileJob *j, int error, const char *format, ...) _printf_(3, 4);
 /* The same with a reason and all of the message. error: or 0. */
 void job_refuse(FileJob *j, Reason reason, int error, const char *format, ...) _printf_(4, 5);
+/* The numbers of the parameters `owner` and `group`, names or numbers; what is absent stays as it
+ * is. False: the job has failed. */
+bool job_find_ids(FileJob *j, uid_t *uid, gid_t *gid);
 /* Of identity.h: kind is "user" or "group". */
 void job_fail_identity(FileJob *j, int error, const char *kind, const char *name);
 Reason reason_from_errno(int error);

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "files/identity.h"
 #include "files/job.h"
 
 #define SPECIAL_BITS ((mode_t)(S_ISUID | S_ISGID | S_ISVTX))
@@ -168,25 +167,6 @@ void file_chmod(FileJob *j)
                 (void)job_result(j);
 }
 
-/* The number that a parameter means, TEXT or INTEGER. False: the job has failed. */
-static bool find_ids(FileJob *j, uid_t *uid, gid_t *gid)
-{
-        const char *owner = job_text(j, "owner"), *group = job_text(j, "group");
-        int r;
-
-        r = owner ? identity_find_user(owner, uid) : 0;
-        if (r < 0) {
-                job_fail_identity(j, r, "user", owner);
-                return false;
-        }
-        r = group ? identity_find_group(group, gid) : 0;
-        if (r < 0) {
-                job_fail_identity(j, r, "group", group);
-                return false;
-        }
-        return true;
-}
-
 void file_chown(FileJob *j)
 {
         _cleanup_free_ char *path = job_path(j, "path"), *shown = path_show(path);
@@ -194,7 +174,7 @@ void file_chown(FileJob *j)
         uid_t uid = (uid_t)-1;
         gid_t gid = (gid_t)-1;
 
-        if (!find_ids(j, &uid, &gid))
+        if (!job_find_ids(j, &uid, &gid))
                 return;
         fd = path_open(j->root, path, O_PATH | (job_flag(j, "follow", true) ? 0 : O_NOFOLLOW), 0);
         if (fd < 0)

@@ -30,13 +30,13 @@ typedef enum RecordType {
 /* Strings are bytes of any kind but NUL. record_parse() allocates them, record_write() borrows. */
 struct Record {
         RecordType type;
-        char *path;     /* relative; "" for the topmost entry */
-        char *target;   /* of a link */
-        unsigned mode;  /* 07777; RECORD_ID_NONE: unknown */
-        unsigned uid;   /* RECORD_ID_NONE: unknown */
-        unsigned gid;   /* so too */
-        char *user;     /* or NULL */
-        char *group;    /* or NULL */
+        char *path;    /* relative; "" for the topmost entry */
+        char *target;  /* of a link */
+        unsigned mode; /* 07777; RECORD_ID_NONE: unknown */
+        unsigned uid;  /* RECORD_ID_NONE: unknown */
+        unsigned gid;  /* so too */
+        char *user;    /* or NULL */
+        char *group;   /* or NULL */
         int64_t mtime_ns;
         int64_t atime_ns;
         uint64_t size;   /* expected, in the end real; RECORD_SIZE_NONE: unknown */
@@ -53,9 +53,12 @@ struct Record {
         char *message;
 };
 
-#define RECORD_NULL                                                                            \
-        ((Record){ .mode = RECORD_ID_NONE, .uid = RECORD_ID_NONE, .gid = RECORD_ID_NONE,       \
-                   .mtime_ns = RECORD_TIME_NONE, .atime_ns = RECORD_TIME_NONE,                 \
+#define RECORD_NULL                              \
+        ((Record){ .mode = RECORD_ID_NONE,       \
+                   .uid = RECORD_ID_NONE,        \
+                   .gid = RECORD_ID_NONE,        \
+                   .mtime_ns = RECORD_TIME_NONE, \
+                   .atime_ns = RECORD_TIME_NONE, \
                    .size = RECORD_SIZE_NONE })
 
 /* How long the JSON of it can become. */

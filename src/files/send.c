@@ -152,7 +152,8 @@ static int send_folder(Sender *s, const WalkEntry *e)
 {
         int fd, r;
 
-        fd = openat(e->folder, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        fd = openat(e->folder, e->name,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT)
                 return 0;
         if (fd < 0)
@@ -405,13 +406,14 @@ static int send_open(Sender *s, char **ret_problem)
                 s->is_tree = true;
                 if (s->settings.recursive && s->settings.offset == 0)
                         return 0;
-                *ret_problem = strdup(s->settings.recursive
-                                              ? "it is a folder, which has no beginning to leave out"
-                                              : "it is a folder, and not to be copied as one");
+                *ret_problem =
+                        strdup(s->settings.recursive
+                                       ? "it is a folder, which has no beginning to leave out"
+                                       : "it is a folder, and not to be copied as one");
                 return -EISDIR;
         default:
-                *ret_problem = text_format("it is %s: " REFUSED_KIND,
-                                           record_kind_of(s->top.st_mode));
+                *ret_problem =
+                        text_format("it is %s: " REFUSED_KIND, record_kind_of(s->top.st_mode));
                 return -EINVAL;
         }
 }

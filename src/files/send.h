@@ -32,11 +32,11 @@ struct NameCache {
 };
 
 typedef enum SendState {
-        SEND_TOP,    /* the topmost entry is to be told */
-        SEND_WALK,   /* the next entry of the tree is */
-        SEND_FILE,   /* a file's content is on its way */
-        SEND_END,    /* the channels' ends are to be sent */
-        SEND_FLUSH,  /* all is written, not all is out */
+        SEND_TOP,   /* the topmost entry is to be told */
+        SEND_WALK,  /* the next entry of the tree is */
+        SEND_FILE,  /* a file's content is on its way */
+        SEND_END,   /* the channels' ends are to be sent */
+        SEND_FLUSH, /* all is written, not all is out */
         SEND_DONE,
 } SendState;
 

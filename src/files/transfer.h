@@ -72,11 +72,12 @@ struct ReceiveSettings {
         bool recursive; /* more than a single file may come; else -EISDIR */
         bool preserve;  /* owner (where we may), all of the mode, times, as at the sender */
         int stream_fd;  /* write the content there, and make no file; negative: none. Borrowed */
-        /* Of the topmost entry, whatever the sender says; TRANSFER_UNSET for none. */
-        mode_t mode;
+        /* Whatever the sender says: whom all entries belong to, and of the topmost one the mode
+         * (07777) and the time; TRANSFER_UNSET, INT64_MIN for none. */
         uid_t uid;
         gid_t gid;
-        int64_t mtime_ns; /* INT64_MIN for none */
+        mode_t mode;
+        int64_t mtime_ns;
         /* Into transfer_partial_name() beside the target, which stays there if the transfer is cut
          * off. offset > 0: its first so many bytes are kept, if their hash is this; else -ESTALE.
          */

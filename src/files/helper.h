@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * `guestwired --internal-files`: a process of its own that works on files for one caller, as the
+ * user that he names. It may block, and be ended, without anybody else's harm. Standard input is
+ * its socket to the daemon (helper-wire.h). The exit status.
+ */
+int helper_main(void);
