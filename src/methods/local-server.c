@@ -223,7 +223,7 @@ static void request_reply_error(LocalRequest *r, const char *json, size_t length
 }
 
 /* A whole text, on which a call may end. False: it makes no sense, nor would what follows. */
-static bool server_take(LocalServer *s, char *text, size_t length)
+static bool server_take(LocalServer *s, char *text)
 {
         LocalRequest *request;
         WireReply reply;
@@ -234,7 +234,7 @@ static bool server_take(LocalServer *s, char *text, size_t length)
         /* Of none, or of one that was given up. */
         if (!request)
                 return true;
-        local_make_one_line(text, length);
+        local_make_one_line(reply.json, reply.length);
         if (reply.is_error)
                 request_reply_error(request, reply.json, reply.length);
         else
@@ -246,8 +246,8 @@ static bool server_take(LocalServer *s, char *text, size_t length)
 static void server_take_all(LocalServer *s)
 {
         unsigned connection = s->n_losses;
-        size_t used, length;
         ScanResult r;
+        size_t used;
         char *text;
 
         while (s->in.size > s->scanned) {
@@ -261,9 +261,8 @@ static void server_take_all(LocalServer *s)
                                            scan_result_to_text(r));
                         return;
                 }
-                length = scan_length(&s->scan);
-                text = s->in.data + s->in.begin + s->scanned - length;
-                if (!server_take(s, text, length)) {
+                text = s->in.data + s->in.begin + s->scanned - scan_length(&s->scan);
+                if (!server_take(s, text)) {
                         server_lose_format(s, 0, "%s sent what is no JSON-RPC reply", s->name);
                         return;
                 }

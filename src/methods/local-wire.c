@@ -73,7 +73,7 @@ static bool error_is_sound(const char *json, size_t length)
         return sound;
 }
 
-bool wire_read(const Scan *scan, const char *text, WireReply *ret)
+bool wire_read(const Scan *scan, char *text, WireReply *ret)
 {
         const ScanEnvelope *e;
         const ScanSpan *m;
@@ -101,53 +101,75 @@ bool wire_read(const Scan *scan, const char *text, WireReply *ret)
         return true;
 }
 
-/* The method's name between quotes. Of what scan has found to be UTF-8 only these need an escape.
- */
-static int append_name(Buffer *b, const char *name)
+/* Whether a name stands between quotes as it is. Scan has found it to be UTF-8. */
+static bool name_is_plain(const char *name)
 {
-        json_object *o;
-        const char *text;
-        size_t length;
-        int r;
-
-        if (name[strcspn(name, "\"\\\x7f\x01\x02\x03\x04\x05\x06\x07\b\t\n\v\f\r\x0e\x0f\x10\x11"
-                               "\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f")] ==
-            '\0') {
-                r = buffer_append(b, "\"", 1);
-                if (r >= 0)
-                        r = buffer_append(b, name, strlen(name));
-                return r < 0 ? r : buffer_append(b, "\"", 1);
-        }
-        o = json_object_new_string(name);
-        text = o ? json_object_to_json_string_length(
-                           o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length)
-                 : NULL;
-        r = text ? buffer_append(b, text, length) : -ENOMEM;
-        json_object_put(o);
-        return r;
+        for (const char *p = name; *p; p++)
+                if ((unsigned char)*p < 0x20 || *p == '"' || *p == '\\' || *p == 0x7f)
+                        return false;
+        return true;
 }
+
+static char *put(char *to, const char *data, size_t n)
+{
+        memcpy(to, data, n);
+        return to + n;
+}
+
+#define ID_DIGITS 20U
+
+static char *put_id(char *to, uint64_t id)
+{
+        char digits[ID_DIGITS];
+        size_t n = sizeof(digits);
+
+        do
+                digits[--n] = (char)('0' + id % 10);
+        while ((id /= 10) > 0);
+        return put(to, digits + n, sizeof(digits) - n);
+}
+
+#define PUT_TEXT(to, text) put((to), (text), sizeof(text) - 1)
+#define REQUEST_BEGIN "{\"jsonrpc\":\"2.0\",\"id\":"
+#define REQUEST_METHOD ",\"method\":\""
+#define REQUEST_PARAMS "\",\"params\":"
+#define REQUEST_END "}\n"
+/* All but the method and its parameters. */
+#define REQUEST_ROOM (sizeof(REQUEST_BEGIN REQUEST_METHOD REQUEST_PARAMS REQUEST_END) + ID_DIGITS)
 
 int wire_append_request(Buffer *b, uint64_t id, const char *method, const char *params,
                         size_t length)
 {
-        size_t before = b->size;
-        char begin[64];
-        int n, r;
+        json_object *escaped = NULL;
+        const char *name = method;
+        size_t n = strlen(method);
+        char *begin, *p;
 
-        n = snprintf(begin, sizeof(begin),
-                     "{\"jsonrpc\":\"2.0\",\"id\":%llu,\"method\":", (unsigned long long)id);
-        r = buffer_append(b, begin, (size_t)n);
-        if (r >= 0)
-                r = append_name(b, method);
-        if (r >= 0)
-                r = buffer_append(b, ",\"params\":", strlen(",\"params\":"));
-        if (r >= 0)
-                r = buffer_append(b, params, length);
-        if (r >= 0)
-                r = buffer_append(b, "}\n", 2);
-        if (r < 0)
-                b->size = before;
-        return r;
+        if (!name_is_plain(method)) {
+                escaped = json_object_new_string(method);
+                if (!escaped)
+                        return -ENOMEM;
+                /* With its quotes. */
+                name = json_object_to_json_string_length(
+                        escaped, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
+                if (name) {
+                        name++;
+                        n -= 2;
+                }
+        }
+        p = begin = name ? buffer_reserve(b, REQUEST_ROOM + n + length) : NULL;
+        if (begin) {
+                p = PUT_TEXT(p, REQUEST_BEGIN);
+                p = put_id(p, id);
+                p = PUT_TEXT(p, REQUEST_METHOD);
+                p = put(p, name, n);
+                p = PUT_TEXT(p, REQUEST_PARAMS);
+                p = put(p, params, length);
+                p = PUT_TEXT(p, REQUEST_END);
+                buffer_commit(b, (size_t)(p - begin));
+        }
+        json_object_put(escaped);
+        return begin ? 0 : -ENOMEM;
 }
 
 int wire_append_cancel(Buffer *b, uint64_t id)

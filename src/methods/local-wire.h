@@ -14,7 +14,7 @@ typedef struct WireReply WireReply;
 struct WireReply {
         uint64_t id; /* 0: nothing of ours is answered by it */
         bool is_error;
-        const char *json; /* the result, or the error object; within the text */
+        char *json; /* the result, or the error object; within the text */
         size_t length;
 };
 
@@ -26,7 +26,7 @@ extern const ScanKeys wire_reply_keys;
  * notification: whoever sends that is no JSON-RPC server. An error has an integer `code` and a
  * string `message`. What a server asks or tells on its own has the id 0.
  */
-bool wire_read(const Scan *scan, const char *text, WireReply *ret);
+bool wire_read(const Scan *scan, char *text, WireReply *ret);
 
 /* One request in one line; method is UTF-8, params the JSON text of an object. 0, or -ENOMEM: then
  * nothing was appended. */
