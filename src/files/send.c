@@ -278,7 +278,7 @@ static int send_content(Sender *s)
                 return TRANSFER_CONTROL;
         if (r == SEND_FILE_END)
                 s->state = s->is_tree ? SEND_WALK : SEND_END;
-        return r;
+        return r < 0 ? r : TRANSFER_STEP;
 }
 
 static int send_step(Transfer *t)
