@@ -296,6 +296,8 @@ void stream_raw_take_end(Stream *s)
         buffer_done(&s->in);
         raw->input_over = true;
         s->held = true;
+        if (raw->output_over)
+                stream_raw_done(s);
 }
 
 /* Output: frames. */
@@ -462,6 +464,6 @@ void stream_raw_settle(Stream *s)
         }
         if (raw->lending)
                 stream_raw_try_to_lend(s);
-        if (s->hung_up && s->held && !s->lent)
+        if (s->hung_up && s->held && !s->lent && !raw->closing)
                 stream_set_gone(s, -ECONNRESET);
 }
