@@ -18,7 +18,7 @@ typedef struct SpawnArea SpawnArea;
 typedef struct SpawnJob SpawnJob;
 typedef struct Process Process;
 
-/* More than ten times what spawn_child() takes; the kernel takes none of it. */
+/* Three times what spawn_child() takes, which is a path's room above all. */
 #define SPAWN_STACK_SIZE 16384U
 
 typedef enum SpawnStep {
@@ -59,6 +59,7 @@ struct SpawnJob {
         const char *search; /* the PATH in which argv[0] is looked for; NULL: it is a path */
         int cgroup;         /* the folder of that in which it begins; negative: of ours. Borrowed */
         bool same_user;     /* its user is who we are */
+        bool of_unit;       /* systemd has an eye on what descends from it */
 };
 
 struct Spawn {
@@ -111,6 +112,8 @@ Spawn *spawn_destroy(Spawn *p);
 
 /* 0 or -errno. */
 int spawn_job_new(Spawner *s, const SpawnSettings *settings, SpawnJob **ret);
+/* What follows from a job's settings and from who we are. */
+void spawn_job_settle(SpawnJob *job, bool search_path);
 /* Its child has been reaped, or was never made: else it is left to it. NULL is fine. */
 SpawnJob *spawn_job_free(SpawnJob *job, Spawner *s);
 /* NULL is fine. */
