@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "daemon/agent.h"
+#include "files/helper.h"
 
 typedef struct Options Options;
 
@@ -163,6 +164,9 @@ int main(int argc, char **argv)
         Options o = { .log_level = -1 };
         int r;
 
+        /* Not for people: what the daemon starts itself. */
+        if (argc == 2 && strcmp(argv[1], "--internal-files") == 0)
+                helper_main();
         r = parse_options(argc, argv, &o);
         if (r != 0)
                 return r < 0 ? 2 : EXIT_SUCCESS;

@@ -4,6 +4,6 @@
 /*
  * `guestwired --internal-files`: a process of its own that works on files for one caller, as the
  * user that he names. It may block, and be ended, without anybody else's harm. Standard input is
- * its socket to the daemon (helper-wire.h). The exit status.
+ * its socket to the daemon (helper-wire.h).
  */
-int helper_main(void);
+_Noreturn void helper_main(void);

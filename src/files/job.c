@@ -164,14 +164,6 @@ void object_add_bytes(json_object *o, const char *key, const char *key_base64, c
                 object_add(o, key, json_object_new_string_len(value, (int)n));
 }
 
-void object_add_mode(json_object *o, const char *key, mode_t mode)
-{
-        char text[16];
-
-        (void)snprintf(text, sizeof(text), "%04o", (unsigned)mode & 07777U);
-        object_add_text(o, key, text);
-}
-
 void object_add_time(json_object *o, const char *key, const struct timespec *ts)
 {
         object_add(o, key, json_object_new_int64((int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec));
@@ -237,7 +229,7 @@ void job_fail_identity(FileJob *j, int error, const char *kind, const char *name
         _cleanup_free_ char *shown = path_show(name);
 
         if (error == -ENOENT)
-                job_refuse(j, REASON_NOT_FOUND, 0, "there is no %s %s", kind, shown);
+                job_refuse(j, REASON_NOT_FOUND, 0, "There is no %s %s", kind, shown);
         else
                 job_fail(j, error, "%s %s", kind, shown);
 }

@@ -66,7 +66,6 @@ void object_add_base64(json_object *o, const char *key, const char *value, size_
 /* value: text where it is UTF-8 without NUL, else under key_base64 in base64. */
 void object_add_bytes(json_object *o, const char *key, const char *key_base64, const char *value,
                       size_t n);
-void object_add_mode(json_object *o, const char *key, mode_t mode);
 void object_add_time(json_object *o, const char *key, const struct timespec *ts);
 
 /*

@@ -25,7 +25,7 @@ static void add_basics(json_object *o, const struct stat *st)
 {
         object_add_text(o, "type", file_type_to_text(st->st_mode));
         object_add_unsigned(o, "size", (uint64_t)st->st_size);
-        object_add_mode(o, "mode", st->st_mode);
+        object_add_unsigned(o, "mode", st->st_mode & 07777);
         object_add_time(o, "mtime_ns", &st->st_mtim);
         object_add_unsigned(o, "uid", st->st_uid);
         object_add_unsigned(o, "gid", st->st_gid);

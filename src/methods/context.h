@@ -18,7 +18,9 @@ struct AgentContext {
         Stats *stats;
         const MethodSet *methods; /* the ones in force; changes on reload */
         Spawner *spawner;
-        uint64_t started; /* CLOCK_MONOTONIC, microseconds */
+        struct Exec *exec;          /* methods/exec.h */
+        uint64_t started;           /* CLOCK_MONOTONIC, microseconds */
+        struct FilePool *file_pool; /* of file-process.c; NULL while there are no helpers */
 
         /*
          * Reads the configuration anew and applies it. 0; -EINVAL with the errors, and the old
@@ -30,6 +32,8 @@ struct AgentContext {
 
 /* The tables, each at the end of its file. */
 extern const Method agent_methods[];   /* agent.*: agent.c */
+extern const Method file_methods[];    /* file.*: file.c */
 extern const Method system_methods[];  /* system.info: system.c */
 extern const Method network_methods[]; /* system.network: network.c */
 extern const Method rpc_methods[];     /* rpc.discover, rpc.cancel: rpc.c */
+extern const Method exec_methods[];    /* exec.*: exec.c */
