@@ -147,37 +147,53 @@ static int check_prefix(Receiver *r, char **ret_problem)
         return 0;
 }
 
-int receive_file_partial(Receiver *r, char **ret_problem)
+/* The partial file, ours alone from now on. */
+static int open_partial(ReceiveFile *f, const char *name, bool make, char **ret_problem)
 {
-        ReceiveFile *f = &r->file;
         struct stat st;
-        int e;
 
-        f->folder = r->dirfd;
-        f->is_partial = true;
-        f->temporary = transfer_partial_name(r->name);
-        if (!f->temporary)
-                return -ENOMEM;
-        f->fd = openat(r->dirfd, f->temporary,
-                       O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+        f->fd = openat(f->folder, name,
+                       O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC |
+                               (make ? O_CREAT : 0),
+                       0600);
+        if (f->fd < 0 && errno == ENOENT && !make) {
+                *ret_problem = strdup("nothing of it has arrived yet");
+                return -ESTALE;
+        }
         if (f->fd < 0 || fstat(f->fd, &st) < 0)
                 return -errno;
         /* Its name is known to all: it may be somebody else's trap. */
         if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1) {
-                *ret_problem = text_format("%s is not of our making", f->temporary);
+                *ret_problem = text_format("%s is not of our making", name);
                 return -EEXIST;
         }
         if (flock(f->fd, LOCK_EX | LOCK_NB) < 0) {
                 *ret_problem = strdup("another copy to the same place is under way");
                 return errno == EWOULDBLOCK ? -EBUSY : -errno;
         }
-        e = hash_begin(&f->hash);
+        return 0;
+}
+
+int receive_file_partial(Receiver *r, char **ret_problem)
+{
+        _cleanup_free_ char *name = transfer_partial_name(r->name);
+        ReceiveFile *f = &r->file;
+        int e;
+
+        if (!name)
+                return -ENOMEM;
+        f->folder = r->dirfd;
+        e = open_partial(f, name, r->settings.offset == 0, ret_problem);
+        if (e >= 0)
+                e = hash_begin(&f->hash);
         if (e >= 0 && r->settings.offset > 0)
                 e = check_prefix(r, ret_problem);
         if (e >= 0 && ftruncate(f->fd, (off_t)r->settings.offset) < 0)
                 e = -errno;
         if (e < 0)
-                return e;
+                return e; /* what is there stays: somebody may want it still */
+        f->temporary = TAKE_PTR(name);
+        f->is_partial = true;
         f->position = r->settings.offset;
         r->base.stats.resumed = f->position;
         return 0;
