@@ -260,6 +260,7 @@ static inline _unused_ char *collect_words(Fixture *f, bool *raw)
                 }
                 buffer_consume(&b, used);
         }
+        buffer_done(&b);
         assert_int_equal(buffer_append(&words, "", 1), 0);
         return words.data + words.begin;
 }
