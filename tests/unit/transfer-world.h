@@ -196,6 +196,8 @@ static inline _unused_ void world_connect(World *w)
 {
         int fds[2];
 
+        wire_done(&w->sender.wire);
+        wire_done(&w->receiver.wire);
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
         assert_int_equal(wire_init(&w->sender.wire, fds[0], NULL, 0), 0);
         assert_int_equal(wire_init(&w->receiver.wire, fds[1], NULL, 0), 0);
