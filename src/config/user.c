@@ -15,7 +15,8 @@ static int user_copy(const struct passwd *pw, User *ret)
 
         u.name = strdup(pw->pw_name);
         u.home = strdup(pw->pw_dir && *pw->pw_dir ? pw->pw_dir : "/");
-        if (!u.name || !u.home) {
+        u.shell = strdup(pw->pw_shell && *pw->pw_shell ? pw->pw_shell : "/bin/sh");
+        if (!u.name || !u.home || !u.shell) {
                 user_done(&u);
                 return -ENOMEM;
         }
@@ -43,6 +44,7 @@ void user_done(User *u)
 {
         free(u->name);
         free(u->home);
+        free(u->shell);
         *u = USER_NULL;
 }
 

@@ -18,6 +18,7 @@ typedef struct User User;
 struct User {
         char *name;
         char *home;
+        char *shell;
         uid_t uid;
         gid_t gid;
 };

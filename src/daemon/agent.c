@@ -13,6 +13,7 @@
 #include "daemon/status.h"
 #include "handlers/events.h"
 #include "io/vsock.h"
+#include "methods/exec.h"
 
 /* How long until a socket that could not be had is tried again. */
 #define RETRY_USEC (3U * 1000U * 1000U)
@@ -109,8 +110,8 @@ static void agent_release_local(void *owner)
 static int agent_make_methods(Agent *a, const Config *config, MethodSet **ret,
                               LocalMethods **ret_local)
 {
-        static const Method *const tables[] = { agent_methods, file_methods, system_methods,
-                                                network_methods, rpc_methods };
+        static const Method *const tables[] = { agent_methods,  exec_methods,    file_methods,
+                                                system_methods, network_methods, rpc_methods };
         _cleanup_(method_set_unrefp) MethodSet *methods = NULL;
         const Method *table;
         LocalMethods *local;
@@ -279,6 +280,20 @@ static int agent_on_stop_timeout(sd_event_source *source, uint64_t usec, void *u
         return 0;
 }
 
+/* Whether nothing is left that could still be done. */
+static bool agent_is_done(const Agent *a)
+{
+        return a->stats.connections_current == 0 && exec_count(a->context.exec) == 0;
+}
+
+static void agent_on_programs_stopped(void *userdata)
+{
+        Agent *a = userdata;
+
+        if (agent_is_done(a))
+                (void)sd_event_exit(a->event, 0);
+}
+
 static int agent_on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *si,
                                 void *userdata)
 {
@@ -292,7 +307,9 @@ static int agent_on_stop_signal(sd_event_source *source, const struct signalfd_s
         list_foreach (i, &a->listeners)
                 listener_close(CONTAINER_OF(i, Listener, link));
         agent_each_connection(a, connection_stop);
-        if (a->stats.connections_current == 0)
+        /* Jobs end with us; calls may end by themselves. */
+        exec_stop(a->context.exec, agent_on_programs_stopped, a);
+        if (agent_is_done(a))
                 return sd_event_exit(a->event, 0);
         if (timeout != TEXT_INFINITY &&
             agent_arm(a, &a->stop_timer, timeout, agent_on_stop_timeout) < 0)
@@ -318,7 +335,7 @@ static void agent_on_changed(void *userdata)
 {
         Agent *a = userdata;
 
-        if (a->stopping && a->stats.connections_current == 0)
+        if (a->stopping && agent_is_done(a))
                 (void)sd_event_exit(a->event, 0);
         if (!list_is_empty(&a->orphans))
                 (void)sd_event_source_set_enabled(a->sweep, SD_EVENT_ONESHOT);
@@ -425,6 +442,9 @@ int agent_new(const char *config_file, int log_level, Config *config, Agent **re
         if (r < 0)
                 return r;
         a->context.spawner = a->spawner;
+        r = exec_new(&a->context, &a->context.exec);
+        if (r < 0)
+                return r;
         a->connection_context = (ConnectionContext){
                 .event = a->event,
                 .stats = &a->stats,
@@ -473,6 +493,7 @@ Agent *agent_free(Agent *a)
         sd_event_source_disable_unref(a->status_timer);
         free(a->status_sent);
         (void)method_set_unref(a->methods);
+        (void)exec_free(a->context.exec);
         (void)spawner_free(a->spawner);
         config_unref(a->config);
         fd_close(a->spare_fd);

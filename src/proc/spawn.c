@@ -203,6 +203,19 @@ pid_t spawn_pid(const Spawn *p)
         return p->pid;
 }
 
+const char *spawn_unit(const Spawn *p)
+{
+        return NULL;
+}
+
+int spawn_signal(Spawn *p, int number)
+{
+        /* As long as it is not reaped the number is its own. */
+        if (!p->spawner)
+                return -ESRCH;
+        return kill(p->pid, number) < 0 ? -errno : 0;
+}
+
 void spawn_stop(Spawn *p)
 {
         if (!p->spawner || p->kill_at > 0)

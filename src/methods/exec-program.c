@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: MIT */
+#include "methods/exec-program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "methods/exec-input.h"
+#include "methods/exec-internal.h"
+#include "proc/account.h"
+#include "proc/environment.h"
+#include "proc/terminal.h"
+
+#define TIMER_ACCURACY_USEC UINT64_C(10000)
+/* What raw streams get, so that the program and we take fewer turns. */
+#define LARGE_PIPE_SIZE (1024 * 1024)
+/* Of a terminal nobody can say how much it holds. */
+#define TERMINAL_LEFT_MAX ((size_t)1024 * 1024)
+
+typedef struct Output Output;
+
+struct Output {
+        Program *program;
+        int fd; /* negative: ended */
+        sd_event_source *source;
+        bool paused;
+        size_t left; /* to be read, once the program has ended */
+};
+
+struct Program {
+        Exec *exec; /* NULL once it has ended */
+        sd_event *event;
+        const ProgramOwner *owner;
+        void *userdata;
+        ExecSettings settings; /* until it is started */
+        char *identity;
+        bool terminal;
+        AccountLookup *lookup;
+        sd_event_source *lookup_source;
+        Spawn *spawn;
+        ExecInput *input;
+        Output outputs[PROGRAM_STREAM_MAX];
+        sd_event_source *timer;
+        sd_event_source *later;
+        bool has_ended;
+        ProgramEnd end;
+};
+
+static void output_close(Output *o)
+{
+        Program *p = o->program;
+
+        if (o->fd < 0)
+                return;
+        o->source = sd_event_source_disable_unref(o->source);
+        o->fd = fd_close(o->fd);
+        if (p->owner->output_ended)
+                p->owner->output_ended(p, (ProgramStream)(o - p->outputs), p->userdata);
+}
+
+/* It makes room for the next one. */
+static void program_unlink(Program *p)
+{
+        Exec *e = TAKE_PTR(p->exec);
+
+        if (e && --e->n_programs == 0 && e->stopped)
+                e->stopped(e->stopped_userdata);
+}
+
+Program *program_free(Program *p)
+{
+        if (!p)
+                return NULL;
+        program_unlink(p);
+        p->lookup_source = sd_event_source_disable_unref(p->lookup_source);
+        (void)account_lookup_free(p->lookup);
+        (void)spawn_free(p->spawn);
+        (void)exec_input_free(p->input);
+        for (size_t i = 0; i < PROGRAM_STREAM_MAX; i++) {
+                sd_event_source_disable_unref(p->outputs[i].source);
+                fd_close(p->outputs[i].fd);
+        }
+        sd_event_source_disable_unref(p->timer);
+        sd_event_source_disable_unref(p->later);
+        exec_settings_done(&p->settings);
+        free(p->identity);
+        free(p->end.problem);
+        free(p);
+        return NULL;
+}
+
+size_t program_read(Program *p, ProgramStream stream, char *to, size_t n)
+{
+        Output *o = &p->outputs[stream];
+        ssize_t got;
+
+        if (o->fd < 0)
+                return 0;
+        if (p->has_ended)
+                n = MIN_OF(n, o->left);
+        do
+                got = n > 0 ? read(o->fd, to, n) : 0;
+        while (got < 0 && errno == EINTR);
+        if (got > 0) {
+                o->left -= p->has_ended ? (size_t)got : 0;
+                if (p->has_ended && o->left == 0)
+                        output_close(o);
+                return (size_t)got;
+        }
+        /* A terminal's end is EIO. Once the program has ended nobody else's output is waited for.
+         */
+        if (got == 0 || errno != EAGAIN || p->has_ended)
+                output_close(o);
+        return 0;
+}
+
+/* Passes on what the program has left behind, and then tells its end. May free p. */
+static void program_finish(Program *p)
+{
+        for (size_t i = 0; i < PROGRAM_STREAM_MAX; i++) {
+                Output *o = &p->outputs[i];
+
+                while (o->fd >= 0 && !o->paused)
+                        o->paused = !p->owner->output(p, (ProgramStream)i, p->userdata);
+        }
+        for (size_t i = 0; i < PROGRAM_STREAM_MAX; i++)
+                if (p->outputs[i].fd >= 0)
+                        return;
+        p->owner->ended(p, &p->end, p->userdata);
+}
+
+static int program_on_later(sd_event_source *source, void *userdata)
+{
+        program_finish(userdata);
+        return 0;
+}
+
+/* In a turn of its own: whoever asks may be in the middle of something. */
+static void program_finish_later(Program *p)
+{
+        int r;
+
+        if (!p->later)
+                r = sd_event_add_defer(p->event, &p->later, program_on_later, p);
+        else
+                r = sd_event_source_set_enabled(p->later, SD_EVENT_ONESHOT);
+        if (r < 0)
+                log_error("cannot go on with a program's output: %s", strerror(-r));
+}
+
+static void output_take_up(Output *o)
+{
+        int left = 0;
+
+        if (o->fd < 0)
+                return;
+        o->source = sd_event_source_disable_unref(o->source);
+        if (o->program->terminal)
+                o->left = TERMINAL_LEFT_MAX;
+        else if (ioctl(o->fd, FIONREAD, &left) == 0 && left > 0)
+                o->left = (size_t)left;
+        else
+                output_close(o);
+}
+
+static void program_set_ended(Program *p)
+{
+        p->timer = sd_event_source_disable_unref(p->timer);
+        p->has_ended = true;
+        p->input = exec_input_free(p->input);
+        program_unlink(p);
+        /* What the program wrote is in the pipe; what others that hold the pipe would write is not
+         * waited for, since they are being ended. */
+        for (size_t i = 0; i < PROGRAM_STREAM_MAX; i++)
+                output_take_up(&p->outputs[i]);
+}
+
+static void program_on_end(Spawn *spawn, const SpawnEnd *end, void *userdata)
+{
+        Program *p = userdata;
+
+        p->end.outcome = end->outcome;
+        p->end.status = end->status;
+        p->end.reason = REASON_FAILED;
+        p->end.error = end->error;
+        p->end.problem = end->problem ? strdup(end->problem) : NULL;
+        p->end.duration = end->duration;
+        p->end.cpu = end->cpu;
+        p->end.memory_peak = end->memory_peak;
+        p->spawn = spawn_free(spawn);
+        program_set_ended(p);
+        program_finish(p);
+}
+
+static int program_on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Output *o = userdata;
+        Program *p = o->program;
+
+        if (p->owner->output(p, (ProgramStream)(o - p->outputs), p->userdata))
+                return 0;
+        o->paused = true;
+        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+}
+
+void program_resume(Program *p)
+{
+        bool any = false;
+
+        for (size_t i = 0; i < PROGRAM_STREAM_MAX; i++) {
+                Output *o = &p->outputs[i];
+
+                if (!o->paused)
+                        continue;
+                any = true;
+                o->paused = false;
+                if (o->source)
+                        (void)sd_event_source_set_enabled(o->source, SD_EVENT_ON);
+        }
+        if (any && p->has_ended)
+                program_finish_later(p);
+}
+
+static int program_on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Program *p = userdata;
+
+        p->end.timed_out = true;
+        program_stop(p);
+        return 0;
+}
+
+/* A pipe of which our end (0 or 1) does not block. */
+static int pipe_new(unsigned our_end, bool large, int *ret_ours, int *ret_theirs)
+{
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        /* The other end is another open file description: the program's does block. */
+        if (fcntl(fds[our_end], F_SETFL, O_NONBLOCK) < 0) {
+                int r = -errno;
+
+                fd_close(fds[0]);
+                fd_close(fds[1]);
+                return r;
+        }
+        /* Users other than root may have no more of such. */
+        if (large)
+                (void)fcntl(fds[0], F_SETPIPE_SZ, LARGE_PIPE_SIZE);
+        *ret_ours = fds[our_end];
+        *ret_theirs = fds[1 - our_end];
+        return 0;
+}
+
+static void program_on_input_wanted(void *userdata)
+{
+        Program *p = userdata;
+
+        if (p->owner->input_wanted)
+                p->owner->input_wanted(p, p->userdata);
+}
+
+static int program_watch(Program *p, ProgramStream stream, int fd)
+{
+        Output *o = &p->outputs[stream];
+        int r;
+
+        r = sd_event_add_io(p->event, &o->source, fd, EPOLLIN, program_on_output, o);
+        if (r < 0) {
+                fd_close(fd);
+                return r;
+        }
+        o->fd = fd;
+        return 0;
+}
+
+static int program_open_terminal(Program *p, const Account *account, int fds[static 3])
+{
+        const ExecSettings *s = &p->settings;
+        int master, copy, r;
+
+        r = terminal_open(s->rows, s->columns, account ? account->uid : geteuid(),
+                          account ? account->gid : getegid(), &master, &fds[0]);
+        if (r < 0)
+                return r;
+        fds[1] = fds[2] = fds[0];
+        r = program_watch(p, PROGRAM_STDOUT, master);
+        if (r < 0)
+                return r;
+        if (!p->input)
+                return 0;
+        /* epoll knows a descriptor but once. */
+        copy = fcntl(master, F_DUPFD_CLOEXEC, 3);
+        if (copy < 0)
+                return -errno;
+        return exec_input_open(p->input, copy, true);
+}
+
+/* Only what is asked for: each pipe costs the start of a small program some of its time. */
+static int program_open_pipes(Program *p, int fds[static 3])
+{
+        const ExecSettings *s = &p->settings;
+        bool raw = s->output == EXEC_OUTPUT_RAW;
+        int ours, r = 0;
+
+        if (p->input) {
+                r = pipe_new(1, raw, &ours, &fds[0]);
+                if (r >= 0)
+                        r = exec_input_open(p->input, ours, false);
+        }
+        for (unsigned i = 0; i < PROGRAM_STREAM_MAX && r >= 0; i++) {
+                if (s->output == EXEC_OUTPUT_DISCARD)
+                        continue;
+                r = pipe_new(0, raw, &ours, &fds[1 + i]);
+                if (r >= 0)
+                        r = program_watch(p, (ProgramStream)i, ours);
+        }
+        return r;
+}
+
+/* Like a login's, but for what the caller says. */
+static char **program_environment(const Program *p, const char *name, const char *home,
+                                  const char *shell)
+{
+        const ExecSettings *s = &p->settings;
+        const ProgramSettings whose = { .user = (char *)name, .home = (char *)home };
+        _cleanup_text_list_ char **extra = NULL;
+        int r = 0;
+
+        if (!s->clear_environment && shell)
+                r = text_list_take(&extra, text_format("SHELL=%s", shell));
+        if (r >= 0 && s->terminal && (s->term || !s->clear_environment))
+                r = text_list_take(&extra, text_format("TERM=%s", s->term ?: "linux"));
+        for (char **v = s->variables; v && *v && r >= 0; v++)
+                r = text_list_take(&extra, strdup(*v));
+        if (r < 0)
+                return NULL;
+        if (s->clear_environment)
+                return extra ? TAKE_PTR(extra) : calloc(1, sizeof(char *));
+        return environment_new(&whose, (const char *const *)extra);
+}
+
+static int program_spawn(Program *p, const Account *account, const int fds[static 3])
+{
+        const ExecSettings *s = &p->settings;
+        const User *own = &p->exec->own;
+        const char *home = account ? account->home : own->home;
+        const char *shell = account ? account->shell : own->shell;
+        const char *const login[] = { shell ?: "/bin/sh", "-l", NULL };
+        _cleanup_text_list_ char **environment = NULL;
+
+        environment = program_environment(p, account ? account->name : own->name, home, shell);
+        if (!environment)
+                return -ENOMEM;
+        return spawn_start(p->exec->context->spawner,
+                           &(SpawnSettings){
+                                   .argv = (char *const *)(s->argv ?: login),
+                                   .environment = environment,
+                                   .search_path = true,
+                                   .directory = s->directory ?: home ?: "/",
+                                   .directory_optional = !s->directory,
+                                   .change_user = account != NULL,
+                                   .uid = account ? account->uid : 0,
+                                   .gid = account ? account->gid : 0,
+                                   .groups = account ? account->groups : NULL,
+                                   .n_groups = account ? account->n_groups : 0,
+                                   .fds = { fds[0], fds[1], fds[2] },
+                                   .terminal = s->terminal,
+                                   .kill_timeout = s->kill_timeout,
+                                   .scope = s->scope,
+                                   .limits = s->limits,
+                                   .identity = p->identity,
+                                   .properties = s->properties,
+                           },
+                           program_on_end, p, &p->spawn);
+}
+
+/* account: NULL: the agent's own. */
+static int program_launch(Program *p, const Account *account)
+{
+        int fds[3] = { -EBADF, -EBADF, -EBADF }, r;
+
+        r = p->terminal ? program_open_terminal(p, account, fds) : program_open_pipes(p, fds);
+        if (r >= 0)
+                r = program_spawn(p, account, fds);
+        /* A terminal's three are one. */
+        for (size_t i = 0; i < (p->terminal ? 1 : ELEMENTSOF(fds)); i++)
+                fd_close(fds[i]);
+        exec_settings_done(&p->settings);
+        return r;
+}
+
+/* It will not be started. problem is taken over, and may be NULL. */
+static void program_set_failed(Program *p, Reason reason, int error, char *problem)
+{
+        p->lookup_source = sd_event_source_disable_unref(p->lookup_source);
+        p->lookup = account_lookup_free(p->lookup);
+        p->end.outcome = SPAWN_FAILED;
+        p->end.reason = reason;
+        p->end.error = error;
+        p->end.problem = problem;
+        program_set_ended(p);
+}
+
+static int program_on_lookup(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        _cleanup_account_ Account account = ACCOUNT_NULL;
+        Program *p = userdata;
+        const char *user = p->settings.user;
+        int r;
+
+        r = account_lookup_finish(p->lookup, &account);
+        if (r == -EAGAIN)
+                return 0;
+        if (r == -ENOENT) {
+                program_set_failed(p, REASON_NOT_FOUND, 0,
+                                   text_format("there is no user %s", user));
+        } else if (r < 0) {
+                program_set_failed(p, REASON_UNAVAILABLE, -r,
+                                   text_format("user %s cannot be looked up: %s", user,
+                                               strerror(-r)));
+        } else {
+                p->lookup_source = sd_event_source_disable_unref(p->lookup_source);
+                p->lookup = account_lookup_free(p->lookup);
+                r = program_launch(p, &account);
+                if (r >= 0)
+                        return 0;
+                program_set_failed(p, r == -EOPNOTSUPP ? REASON_UNSUPPORTED : REASON_FAILED, -r,
+                                   NULL);
+        }
+        program_finish(p);
+        return 0;
+}
+
+/* Whether it is to run as somebody else. */
+static bool program_changes_user(const Program *p)
+{
+        const char *user = p->settings.user;
+        const User *own = &p->exec->own;
+        uint32_t number;
+
+        if (!user || (own->name && strcmp(own->name, user) == 0))
+                return false;
+        return text_to_u32(user, &number) < 0 || number != geteuid();
+}
+
+static int program_begin(Program *p)
+{
+        const ExecSettings *s = &p->settings;
+        int r = 0;
+
+        if (s->more_input || s->input.size > 0)
+                r = exec_input_new(p->event, &p->settings.input, s->more_input,
+                                   program_on_input_wanted, p, &p->input);
+        if (r >= 0 && s->timeout != TEXT_INFINITY)
+                r = sd_event_add_time_relative(p->event, &p->timer, CLOCK_MONOTONIC, s->timeout,
+                                               TIMER_ACCURACY_USEC, program_on_timeout, p);
+        if (r < 0)
+                return r;
+        if (!program_changes_user(p))
+                return program_launch(p, NULL);
+        r = account_lookup_start(p->settings.user, &p->lookup);
+        if (r < 0)
+                return r;
+        return sd_event_add_io(p->event, &p->lookup_source, account_lookup_get_fd(p->lookup),
+                               EPOLLIN, program_on_lookup, p);
+}
+
+int program_new(Exec *e, ExecSettings *settings, const char *identity, const ProgramOwner *owner,
+                void *userdata, Program **ret)
+{
+        _cleanup_(program_freep) Program *p = NULL;
+        int r;
+
+        p = calloc(1, sizeof(*p));
+        if (!p) {
+                exec_settings_done(settings);
+                return -ENOMEM;
+        }
+        p->exec = e;
+        p->event = e->context->event;
+        p->owner = owner;
+        p->userdata = userdata;
+        p->settings = *settings;
+        p->terminal = settings->terminal;
+        *settings = (ExecSettings){ 0 };
+        for (size_t i = 0; i < PROGRAM_STREAM_MAX; i++)
+                p->outputs[i] = (Output){ .program = p, .fd = -EBADF };
+        if (e->n_programs++ >= e->context->config->agent.max_programs)
+                return -EBUSY;
+        p->identity = strdup(identity);
+        if (!p->identity)
+                return -ENOMEM;
+        r = program_begin(p);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+void program_stop(Program *p)
+{
+        p->timer = sd_event_source_disable_unref(p->timer);
+        if (p->spawn) {
+                spawn_stop(p->spawn);
+        } else if (p->lookup) {
+                /* The name service may take its time. */
+                program_set_failed(p, REASON_CANCELLED, ECANCELED, NULL);
+                program_finish_later(p);
+        }
+}
+
+pid_t program_pid(const Program *p)
+{
+        return p->spawn ? spawn_pid(p->spawn) : 0;
+}
+
+const char *program_unit(const Program *p)
+{
+        return p->spawn ? spawn_unit(p->spawn) : NULL;
+}
+
+size_t program_offer(Program *p, const char *data, size_t n)
+{
+        return p->input ? exec_input_offer(p->input, data, n) : n;
+}
+
+void program_input(Program *p, Call *call, const char *data, size_t n)
+{
+        if (p->input)
+                exec_input_write(p->input, call, data, n);
+        else
+                call_fail(call, REASON_FAILED, EPIPE,
+                          "The program has no standard input: `input` of exec.run and exec.start "
+                          "asks for one");
+}
+
+void program_close_input(Program *p)
+{
+        if (p->input)
+                exec_input_close(p->input);
+}
+
+int program_signal(Program *p, int number)
+{
+        return p->spawn ? spawn_signal(p->spawn, number) : -ESRCH;
+}
+
+int program_resize(Program *p, unsigned rows, unsigned columns)
+{
+        int master = p->outputs[PROGRAM_STDOUT].fd;
+
+        if (p->has_ended || master < 0)
+                return -ESRCH;
+        return p->terminal ? terminal_resize(master, rows, columns) : -ENOTTY;
+}
