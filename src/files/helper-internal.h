@@ -31,8 +31,10 @@ struct HelperMessage {
 bool helper_receive(Helper *h, HelperMessage *ret);
 void helper_message_done(HelperMessage *m);
 #define _cleanup_helper_message_ _cleanup_(helper_message_done)
-/* Ends the process where the daemon has gone. */
+/* Where the daemon has gone, the next helper_receive() tells. */
 void helper_send(Helper *h, HelperKind kind, const void *data, size_t n);
+void helper_send_two(Helper *h, HelperKind kind, const void *head, size_t n_head, const void *data,
+                     size_t n);
 /* The call's end: its result or its error. */
 void helper_send_reply(Helper *h, FileJob *j);
 

@@ -70,7 +70,6 @@ static bool raw_return(Raw *raw, int r)
                 .received = raw->wire.received,
                 .sent = raw->wire.sent,
         };
-        Buffer out = BUFFER_NULL;
         const char *pending;
         size_t n;
 
@@ -81,10 +80,7 @@ static bool raw_return(Raw *raw, int r)
                 back.error = r;
         pending = wire_pending(&raw->wire, &n);
         helper_return_write(&back, head);
-        if (buffer_append(&out, head, sizeof(head)) < 0 || buffer_append(&out, pending, n) < 0)
-                job_die();
-        helper_send(raw->helper, HELPER_RETURN, buffer_peek(&out), out.size);
-        buffer_done(&out);
+        helper_send_two(raw->helper, HELPER_RETURN, head, sizeof(head), pending, n);
         return paused;
 }
 
@@ -96,8 +92,9 @@ static bool raw_run(Raw *raw, const HelperMessage *m)
 
         /* The transfer knows the wire by its place. */
         wire_done(&raw->wire);
-        if (wire_init(&raw->wire, m->fd, m->data, m->n) < 0)
+        if (wire_init(&raw->wire, m->fd, m->data + 1, m->n - 1) < 0)
                 job_die();
+        raw->wire.deaf = m->data[0];
         raw->wire.interrupt_fd = raw->helper->fd;
         r = transfer_run(raw->transfer);
         if (r < 0 && r != -EINTR)
@@ -123,7 +120,7 @@ static void raw_serve(Raw *raw)
                         raw->gone = true;
                         break;
                 }
-                if (m.kind == HELPER_LEND && m.fd >= 0) {
+                if (m.kind == HELPER_LEND && m.fd >= 0 && m.n > 0) {
                         again = raw_run(raw, &m);
                 } else if (m.kind == HELPER_ABORT) {
                         job_refuse(raw->job, REASON_CANCELLED, 0, "Cancelled: %s",

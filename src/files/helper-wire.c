@@ -42,17 +42,25 @@ int helper_take(const Buffer *in, size_t max, HelperKind *ret_kind, const char *
         return 1;
 }
 
-int helper_append(Buffer *out, HelperKind kind, const void *data, size_t n)
+int helper_append_two(Buffer *out, HelperKind kind, const void *head, size_t n_head,
+                      const void *data, size_t n)
 {
-        char *p = buffer_reserve(out, HELPER_HEADER_SIZE + n);
+        char *p = buffer_reserve(out, HELPER_HEADER_SIZE + n_head + n);
 
         if (!p)
                 return -ENOMEM;
-        helper_put_header((uint8_t *)p, kind, n);
+        helper_put_header((uint8_t *)p, kind, n_head + n);
+        if (n_head > 0)
+                memcpy(p + HELPER_HEADER_SIZE, head, n_head);
         if (n > 0)
-                memcpy(p + HELPER_HEADER_SIZE, data, n);
-        buffer_commit(out, HELPER_HEADER_SIZE + n);
+                memcpy(p + HELPER_HEADER_SIZE + n_head, data, n);
+        buffer_commit(out, HELPER_HEADER_SIZE + n_head + n);
         return 0;
+}
+
+int helper_append(Buffer *out, HelperKind kind, const void *data, size_t n)
+{
+        return helper_append_two(out, kind, NULL, 0, data, n);
 }
 
 static void put_u64(uint8_t *to, uint64_t value)

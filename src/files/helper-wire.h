@@ -23,7 +23,8 @@
 typedef enum HelperKind {
         HELPER_HELLO,  /* JSON: version, user (absent: as it is), root (absent: none) */
         HELPER_CALL,   /* JSON: method, params, max_data */
-        HELPER_LEND,   /* with a descriptor; bytes that were received on it */
+        HELPER_LEND,   /* with a descriptor: 1 where nothing is to be read from it, else 0, in a
+                        * byte; bytes that were received on it */
         HELPER_ABORT,  /* nothing */
         HELPER_RESULT, /* JSON: the call's result */
         HELPER_ERROR,  /* JSON: reason, message, errno (a number) and what else `data` has */
@@ -60,5 +61,7 @@ size_t helper_payload_size(const uint8_t header[static HELPER_HEADER_SIZE]);
  */
 int helper_take(const Buffer *in, size_t max, HelperKind *ret_kind, const char **ret_data,
                 size_t *ret_n);
-/* Appends a whole message. 0 or -ENOMEM. */
+/* Appends a whole message, of a payload in one piece or in two. 0 or -ENOMEM. */
 int helper_append(Buffer *out, HelperKind kind, const void *data, size_t n);
+int helper_append_two(Buffer *out, HelperKind kind, const void *head, size_t n_head,
+                      const void *data, size_t n);

@@ -121,11 +121,12 @@ bool helper_receive(Helper *h, HelperMessage *ret)
         return true;
 }
 
-void helper_send(Helper *h, HelperKind kind, const void *data, size_t n)
+void helper_send_two(Helper *h, HelperKind kind, const void *head, size_t n_head, const void *data,
+                     size_t n)
 {
         Buffer out = BUFFER_NULL;
 
-        if (helper_append(&out, kind, data, n) < 0)
+        if (helper_append_two(&out, kind, head, n_head, data, n) < 0)
                 job_die();
         while (out.size > 0) {
                 ssize_t k = send(h->fd, buffer_peek(&out), out.size, MSG_NOSIGNAL);
@@ -133,9 +134,15 @@ void helper_send(Helper *h, HelperKind kind, const void *data, size_t n)
                 if (k < 0 && errno == EINTR)
                         continue;
                 if (k < 0)
-                        _exit(EXIT_SUCCESS);
+                        break;
                 buffer_consume(&out, (size_t)k);
         }
+        buffer_done(&out);
+}
+
+void helper_send(Helper *h, HelperKind kind, const void *data, size_t n)
+{
+        helper_send_two(h, kind, NULL, 0, data, n);
 }
 
 void helper_send_reply(Helper *h, FileJob *j)

@@ -92,6 +92,8 @@ static int wire_receive(Wire *w)
 {
         ssize_t n;
 
+        if (w->deaf)
+                return wire_broke(w, -ECONNRESET);
         if (w->in_end == w->in_capacity) {
                 if (w->in_begin == 0)
                         return -EAGAIN; /* it is full: whoever is meant takes it first */
@@ -174,12 +176,14 @@ static int wire_send(Wire *w)
         int r;
 
         while (wire_waiting(w) > 0) {
+                bool hears = !w->deaf && w->in_end == w->in_begin;
+
                 /* What the peer says is looked for each time: a peer that reads fast would else
                  * never be heard. What it has said already waits until we have finished. */
-                r = wire_poll(w, (short)(POLLOUT | (w->in_end > w->in_begin ? 0 : POLLIN)), -1);
+                r = wire_poll(w, (short)(POLLOUT | (hears ? POLLIN : 0)), -1);
                 if (r < 0)
                         return r;
-                if (r & POLLIN && w->in_end == w->in_begin) {
+                if (r & POLLIN && hears) {
                         int received = wire_receive(w);
 
                         if (received < 0 && received != -EAGAIN)
@@ -251,7 +255,7 @@ int wire_wait(Wire *w, int fd, short events)
         struct pollfd p[] = {
                 { .fd = fd, .events = events },
                 { .fd = w->interrupt_fd, .events = POLLIN },
-                { .fd = w->fd, .events = POLLIN },
+                { .fd = w->fd, .events = w->deaf ? 0 : POLLIN },
         };
         int r;
 

@@ -34,6 +34,7 @@ struct Wire {
         size_t out_capacity;
 
         FrameReader reader;
+        bool deaf;   /* the peer has ended its channel 0: what follows is not ours to read */
         bool failed; /* an error was the connection's: nothing more can come or go */
 };
 

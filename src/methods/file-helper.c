@@ -86,7 +86,8 @@ static void on_ready(Call *call, int fd, const char *received, size_t n, void *u
 
         if (!c->aborting) {
                 c->lent = true;
-                r = file_process_lend(c->helper->process, fd, received, n);
+                r = file_process_lend(c->helper->process, fd, call_raw_is_input_over(call),
+                                      received, n);
                 if (r >= 0)
                         return;
                 c->lent = false;

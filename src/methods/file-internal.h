@@ -42,8 +42,9 @@ FileProcess *file_process_free(FileProcess *p);
 DEFINE_CLEANUP(FileProcess, file_process_free)
 /* What cannot be sent ends in `lost`. */
 void file_process_send(FileProcess *p, HelperKind kind, const void *data, size_t n);
-/* Lends a connection. 0 or -errno: then it was not. */
-int file_process_lend(FileProcess *p, int fd, const char *received, size_t n);
+/* Lends a connection, with what was received on it; deaf: from which nothing is to be read. 0 or
+ * -errno: then it was not. */
+int file_process_lend(FileProcess *p, int fd, bool deaf, const char *received, size_t n);
 /* Whether it waits for work: then it may be ended. */
 void file_process_set_idle(FileProcess *p, bool idle);
 

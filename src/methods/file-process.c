@@ -202,8 +202,9 @@ void file_process_send(FileProcess *p, HelperKind kind, const void *data, size_t
         process_flush(p);
 }
 
-int file_process_lend(FileProcess *p, int fd, const char *received, size_t n)
+int file_process_lend(FileProcess *p, int fd, bool deaf, const char *received, size_t n)
 {
+        const char flag = deaf;
         int copy, r;
 
         if (p->fd < 0 || p->out.size > 0)
@@ -211,7 +212,7 @@ int file_process_lend(FileProcess *p, int fd, const char *received, size_t n)
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (copy < 0)
                 return -errno;
-        r = helper_append(&p->out, HELPER_LEND, received, n);
+        r = helper_append_two(&p->out, HELPER_LEND, &flag, sizeof(flag), received, n);
         if (r < 0) {
                 fd_close(copy);
                 return r;
