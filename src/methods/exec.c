@@ -441,11 +441,11 @@ static const Field signal_params[] = {
                 f                                         \
         }
 #define REASON(r) (1U << REASON_##r)
-#define START_REASONS                                                                     \
-        (REASON(NOT_ALLOWED) | REASON(UNSUPPORTED) | REASON(UNAVAILABLE) | REASON(BUSY) | \
-         REASON(LIMIT) | REASON(NOT_FOUND) | REASON(FAILED))
+#define START_REASONS                                                               \
+        (REASON(UNSUPPORTED) | REASON(UNAVAILABLE) | REASON(BUSY) | REASON(LIMIT) | \
+         REASON(NOT_FOUND) | REASON(FAILED))
 #define END_REASONS (REASON(TIMEOUT) | REASON(CANCELLED))
-#define WHOM_REASONS (REASON(NOT_ALLOWED) | REASON(NOT_FOUND))
+#define WHOM_REASONS REASON(NOT_FOUND)
 
 const Method exec_methods[] = {
         { .name = "exec.attach",
@@ -472,8 +472,7 @@ const Method exec_methods[] = {
           ROW(exec_list),
           .flags = METHOD_PRIVILEGED,
           .summary = "Lists the jobs",
-          .result = list_result,
-          .reasons = REASON(NOT_ALLOWED) },
+          .result = list_result },
         { .name = "exec.remove",
           ROW(exec_remove),
           .flags = METHOD_PRIVILEGED,
@@ -501,7 +500,7 @@ const Method exec_methods[] = {
           .reasons = WHOM_REASONS | REASON(FAILED) },
         { .name = "exec.start",
           ROW(exec_start),
-          .flags = METHOD_PRIVILEGED | METHOD_ASYNC,
+          .flags = METHOD_PRIVILEGED,
           .summary = "Starts a program that goes on without the connection: a job",
           .params = start_params,
           .result = start_result,
