@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "daemon/agent.h"
 #include "files/helper.h"
+#include "proc/launch.h"
 
 typedef struct Options Options;
 
@@ -165,6 +166,8 @@ int main(int argc, char **argv)
         int r;
 
         /* Not for people: what the daemon starts itself. */
+        if (argc == 2 && strcmp(argv[1], LAUNCH_OPTION) == 0)
+                return launch_main();
         if (argc == 2 && strcmp(argv[1], "--internal-files") == 0)
                 helper_main();
         r = parse_options(argc, argv, &o);

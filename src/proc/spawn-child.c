@@ -207,7 +207,8 @@ void spawn_child(void *data)
         reset_signals(job);
         (void)bare_call(SYS_setsid);
         /* The setting outlives the exec; see spawner.c for what it is good for. */
-        (void)bare_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+        if (!job->of_unit)
+                (void)bare_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         r = set_fds(s->fds);
         if (r >= 0 && s->terminal)
                 r = bare_call(SYS_ioctl, 0, TIOCSCTTY, 0);

@@ -17,6 +17,8 @@ typedef struct SpawnReport SpawnReport;
 typedef struct SpawnArea SpawnArea;
 typedef struct SpawnJob SpawnJob;
 typedef struct Process Process;
+typedef struct Unit Unit;
+typedef struct Units Units;
 
 /* Three times what spawn_child() takes, which is a path's room above all. */
 #define SPAWN_STACK_SIZE 16384U
@@ -63,7 +65,7 @@ struct SpawnJob {
 };
 
 struct Spawn {
-        ListLink link;    /* in running */
+        ListLink link;    /* in running, or in in_units */
         Spawner *spawner; /* NULL once it has ended */
         pid_t pid;
         int pidfd;
@@ -72,6 +74,8 @@ struct Spawn {
         void *userdata;
         SpawnJob *job;  /* NULL once its child has ended */
         Cgroup *cgroup; /* the same, or where we may make none */
+        Unit *unit;     /* instead of a process; NULL once that has ended */
+        char *unit_name;
         uint64_t started;
         uint64_t kill_timeout;
         uint64_t kill_at; /* CLOCK_MONOTONIC; 0: it is not to end */
@@ -98,6 +102,8 @@ struct Spawner {
         size_t n_ignored;
 
         Cgroups *cgroups; /* NULL: we may make none */
+        Units *units;     /* NULL: systemd is not here, or not ours to ask */
+        ListLink in_units;
         SpawnArea *spare_area;
         sd_event_source *soon;  /* a sweep in this turn of the loop */
         sd_event_source *timer; /* and the next one */
@@ -109,6 +115,13 @@ struct Spawner {
 
 uint64_t spawn_now(void);
 Spawn *spawn_destroy(Spawn *p);
+
+/* Programs in units: spawn-unit.c. */
+int spawn_start_unit(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, void *userdata,
+                     Spawn **ret);
+void spawn_forget_unit(Spawn *p);
+/* All of them: the Spawner ends. */
+void spawn_abandon_units(Spawner *s);
 
 /* 0 or -errno. */
 int spawn_job_new(Spawner *s, const SpawnSettings *settings, SpawnJob **ret);

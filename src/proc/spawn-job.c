@@ -90,6 +90,13 @@ static const char *find_search_path(char *const *environment)
         return "/bin:/usr/bin";
 }
 
+void spawn_job_settle(SpawnJob *job, bool search_path)
+{
+        job->same_user = is_same_user(&job->settings);
+        if (search_path && !strchr(job->settings.argv[0], '/'))
+                job->search = find_search_path(job->settings.environment);
+}
+
 int spawn_job_new(Spawner *s, const SpawnSettings *settings, SpawnJob **ret)
 {
         static char *const nothing[] = { NULL };
@@ -115,7 +122,6 @@ int spawn_job_new(Spawner *s, const SpawnSettings *settings, SpawnJob **ret)
                 .spawner = s,
                 .area = spawn_area_new(s),
                 .cgroup = -EBADF,
-                .same_user = is_same_user(settings),
         };
         if (!job->area) {
                 free(job);
@@ -127,8 +133,7 @@ int spawn_job_new(Spawner *s, const SpawnSettings *settings, SpawnJob **ret)
         if (settings->n_groups > 0)
                 memcpy(groups, settings->groups, settings->n_groups * sizeof(gid_t));
         job->settings.groups = groups;
-        if (settings->search_path && !strchr(settings->argv[0], '/'))
-                job->search = find_search_path(job->settings.environment);
+        spawn_job_settle(job, settings->search_path);
         *ret = job;
         return 0;
 }

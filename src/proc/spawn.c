@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "proc/spawn-internal.h"
+#include "proc/unit.h"
 
 uint64_t spawn_now(void)
 {
@@ -38,6 +39,7 @@ Spawn *spawn_destroy(Spawn *p)
         sd_event_source_disable_unref(p->source);
         fd_close(p->pidfd);
         list_remove(&p->link);
+        free(p->unit_name);
         free(p);
         return NULL;
 }
@@ -159,6 +161,10 @@ int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, 
         _cleanup_(spawn_destroyp) Spawn *p = NULL;
         int r;
 
+        if (spawner_scope(s, settings->scope) == SCOPE_UNIT)
+                return spawn_start_unit(s, settings, ended, userdata, ret);
+        if (settings->properties && *settings->properties)
+                return -EOPNOTSUPP;
         p = calloc(1, sizeof(*p));
         if (!p)
                 return -ENOMEM;
@@ -200,24 +206,30 @@ int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, 
 
 pid_t spawn_pid(const Spawn *p)
 {
-        return p->pid;
+        return p->unit ? unit_pid(p->unit) : p->pid;
 }
 
 const char *spawn_unit(const Spawn *p)
 {
-        return NULL;
+        return p->unit ? unit_name(p->unit) : p->unit_name;
 }
 
 int spawn_signal(Spawn *p, int number)
 {
-        /* As long as it is not reaped the number is its own. */
+        if (p->unit)
+                return unit_signal(p->unit, number);
         if (!p->spawner)
                 return -ESRCH;
+        /* It is not reaped yet, so that the number is still its. */
         return kill(p->pid, number) < 0 ? -errno : 0;
 }
 
 void spawn_stop(Spawn *p)
 {
+        if (p->unit) {
+                unit_stop(p->unit);
+                return;
+        }
         if (!p->spawner || p->kill_at > 0)
                 return;
         p->kill_at = MAX_OF(add_saturated(spawn_now(), p->kill_timeout), UINT64_C(1));
@@ -228,6 +240,8 @@ Spawn *spawn_free(Spawn *p)
 {
         if (!p)
                 return NULL;
+        if (p->unit)
+                spawn_forget_unit(p);
         if (!p->spawner)
                 return spawn_destroy(p);
         p->ended = NULL;

@@ -27,6 +27,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "proc/spawn-internal.h"
+#include "proc/unit.h"
 
 /* Between looks: while there is grace, when there is none, and when that has not helped. */
 #define SWEEP_USEC UINT64_C(50000)
@@ -334,7 +335,10 @@ void spawner_look_for_rest(Spawner *s, uint64_t kill_at)
 
 size_t spawner_count(const Spawner *s)
 {
-        size_t n = s->n_running + (s->cgroups ? cgroups_count(s->cgroups) : 0);
+        size_t n = s->n_running;
+
+        n += s->cgroups ? cgroups_count(s->cgroups) : 0;
+        n += s->units ? units_count(s->units) : 0;
 
         /* Something is to be looked for, and may be there. */
         if (s->n_ending == 0 && (s->rest_kill_at > 0 || s->earliest_kill_at > 0))
@@ -381,12 +385,16 @@ static int spawner_find_cgroups(Spawner *s)
 
 bool spawner_can_limit(const Spawner *s, ProgramScope scope)
 {
+        if (spawner_scope(s, scope) == SCOPE_UNIT)
+                return s->units != NULL;
         return s->cgroups && cgroups_can_limit(s->cgroups);
 }
 
 ProgramScope spawner_scope(const Spawner *s, ProgramScope asked)
 {
-        return SCOPE_AGENT;
+        if (asked == SCOPE_AUTO)
+                return s->units ? SCOPE_UNIT : SCOPE_AGENT;
+        return asked;
 }
 
 int spawner_new(sd_event *event, Spawner **ret)
@@ -400,6 +408,7 @@ int spawner_new(sd_event *event, Spawner **ret)
                 return -ENOMEM;
         s->event = sd_event_ref(event);
         list_init(&s->running);
+        list_init(&s->in_units);
         s->session = getsid(0);
         note_ignored(s);
         r = look_for_pidfds(s);
@@ -423,6 +432,11 @@ int spawner_new(sd_event *event, Spawner **ret)
                 return r;
         if (s->cgroups && cgroups_count(s->cgroups) > 0)
                 spawner_sweep_soon(s);
+        if (units_are_possible()) {
+                r = units_new(event, &s->units);
+                if (r < 0)
+                        return r;
+        }
         *ret = TAKE_PTR(s);
         return 0;
 }
@@ -488,6 +502,8 @@ Spawner *spawner_free(Spawner *s)
 {
         if (!s)
                 return NULL;
+        spawn_abandon_units(s);
+        s->units = units_free(s->units);
         if (s->timer)
                 kill_all(s);
         sd_event_source_disable_unref(s->soon);
