@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "base/buffer.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "cli/reply.h"
@@ -46,11 +45,13 @@ struct Client {
         int error;          /* 0, or why the connection is over */
         bool no_more_sends; /* the peer has closed its end, but may have answered before */
 
-        char id[24]; /* of the call in flight; "" for none */
+        char id[24];  /* of the last call */
+        bool waiting; /* for its reply */
         uint64_t last_id;
         uint64_t answers;
         Reply reply;
         bool replied;
+        bool last; /* what comes behind the reply to the call in flight is no text */
 };
 
 uint64_t client_now(void)
@@ -101,7 +102,7 @@ static void client_disconnect(Client *c)
         c->scanned = 0;
         c->error = 0;
         c->no_more_sends = false;
-        c->id[0] = 0;
+        c->waiting = false;
         c->replied = false;
         reply_done(&c->reply);
 }
@@ -177,7 +178,7 @@ static int client_take_texts(Client *c)
         size_t used, length;
         int r;
 
-        while (c->scanned < c->in.size) {
+        while (c->scanned < c->in.size && !(c->last && c->replied)) {
                 switch (scan_feed(&c->scan, buffer_peek(&c->in) + c->scanned,
                                   c->in.size - c->scanned, &used)) {
                 case SCAN_MORE:
@@ -202,7 +203,7 @@ static int client_take_texts(Client *c)
                 length = scan_length(&c->scan);
                 assert(length <= c->scanned);
                 r = reply_find(&c->scan, buffer_peek(&c->in) + c->scanned - length,
-                               c->replied ? "" : c->id, &reply);
+                               c->waiting && !c->replied ? c->id : "", &reply);
                 if (r < 0)
                         return r;
                 if (r > 0) {
@@ -402,6 +403,26 @@ int client_take_fd(Client *c)
         return TAKE_FD(c->fd);
 }
 
+Buffer client_take_received(Client *c)
+{
+        Buffer received = c->in;
+
+        c->in = BUFFER_NULL;
+        return received;
+}
+
+int client_give_fd(Client *c, int fd, Buffer *received)
+{
+        client_disconnect(c);
+        c->fd = fd;
+        c->in = *received;
+        *received = BUFFER_NULL;
+        c->error = sd_event_add_io(c->event, &c->io, fd, EPOLLIN, client_on_io, c);
+        if (c->error >= 0)
+                c->error = client_take_texts(c);
+        return c->error;
+}
+
 int client_pause(Client *c, uint64_t until)
 {
         int r;
@@ -444,8 +465,13 @@ static int client_send(Client *c, const char *method, json_object *params)
         return r;
 }
 
-int client_call(Client *c, const char *method, json_object *params, json_object **ret_result,
-                json_object **ret_error)
+const char *client_last_id(const Client *c)
+{
+        return c->id;
+}
+
+static int client_call_and_wait(Client *c, const char *method, json_object *params,
+                                json_object **ret_result, json_object **ret_error)
 {
         int r;
 
@@ -460,9 +486,10 @@ int client_call(Client *c, const char *method, json_object *params, json_object 
         client_transmit(c);
 
         /* An answer that came is one, even if the connection ended with the same turn. */
+        c->waiting = true;
         while (!c->replied && c->error >= 0 && r >= 0)
                 r = client_turn(c, c->deadline);
-        c->id[0] = 0;
+        c->waiting = false;
         if (!c->replied)
                 return r < 0 ? r : c->error;
 
@@ -473,4 +500,21 @@ int client_call(Client *c, const char *method, json_object *params, json_object 
         }
         *ret_result = TAKE_PTR(c->reply.result);
         return 0;
+}
+
+int client_call(Client *c, const char *method, json_object *params, json_object **ret_result,
+                json_object **ret_error)
+{
+        return client_call_and_wait(c, method, params, ret_result, ret_error);
+}
+
+int client_call_last(Client *c, const char *method, json_object *params, json_object **ret_result,
+                     json_object **ret_error)
+{
+        int r;
+
+        c->last = true;
+        r = client_call_and_wait(c, method, params, ret_result, ret_error);
+        c->last = false;
+        return r;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "base/buffer.h"
 #include "base/macros.h"
 #include "io/address.h"
 
@@ -44,8 +45,8 @@ int client_wait(Client *c, uint64_t until, ClientFailedFunction failed, void *us
 /* The same until a connection is made: nothing is sent to what need not be an agent. */
 int client_wait_connected(Client *c, uint64_t until, ClientFailedFunction failed, void *userdata);
 
-/* The socket of a connection by which nothing was called yet: non-blocking, nothing read from it.
- * The caller's from now on; the client has none. */
+/* The socket of a connection by which nothing was called yet, or a last call: non-blocking. The
+ * caller's from now on; the client has none. */
 int client_take_fd(Client *c);
 
 /*
@@ -58,6 +59,20 @@ int client_take_fd(Client *c);
 #define CLIENT_REFUSED 1
 int client_call(Client *c, const char *method, json_object *params, json_object **ret_result,
                 json_object **ret_error);
+
+/*
+ * One call after whose reply no JSON need follow, such as a raw call (cli/raw.h): what comes behind
+ * the reply stays as it is. The same outcomes; after 0 client_take_fd() has the socket, and
+ * client_take_received() what was received behind the reply, the caller's from now on.
+ */
+int client_call_last(Client *c, const char *method, json_object *params, json_object **ret_result,
+                     json_object **ret_error);
+Buffer client_take_received(Client *c);
+/* The connection again, for further calls. fd is taken over, also on failure, and *received, which
+ * is left empty. 0 or -errno. */
+int client_give_fd(Client *c, int fd, Buffer *received);
+/* The id of the last call, as JSON. Valid until the next one. */
+const char *client_last_id(const Client *c);
 
 /* Lets time pass, until `until` (CLOCK_MONOTONIC, microseconds). 0; -EINTR; -errno where the
  * connection ended meanwhile. */

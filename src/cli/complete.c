@@ -85,17 +85,15 @@ static void complete_target(const char *prefix)
 }
 
 /* The option whose value is the next word, or NULL. */
-static const Option *option_awaiting(const char *word)
+static const Option *option_awaiting(const Verb *v, const char *word)
 {
-        for (const Option *o = options; o->name; o++) {
-                if (!o->value || o->optional)
-                        continue;
-                if (word[0] == '-' && word[1] == '-' && strcmp(word + 2, o->name) == 0)
-                        return o;
-                if (o->letter && word[0] == '-' && word[1] == o->letter && !word[2])
-                        return o;
-        }
-        return NULL;
+        const Option *o = NULL;
+
+        if (word[0] == '-' && word[1] == '-' && word[2] && !strchr(word, '='))
+                o = option_by_name(v, word + 2);
+        else if (word[0] == '-' && word[1] && !word[2])
+                o = option_by_letter(v, word[1]);
+        return o && o->value && !o->optional ? o : NULL;
 }
 
 void complete_print(char *const *words, size_t n)
@@ -108,7 +106,7 @@ void complete_print(char *const *words, size_t n)
         for (size_t i = 0; i + 1 < n; i++) {
                 if (!options_end && strcmp(words[i], "--") == 0) {
                         options_end = true;
-                } else if (!options_end && option_awaiting(words[i])) {
+                } else if (!options_end && option_awaiting(v, words[i])) {
                         if (++i + 1 >= n)
                                 return; /* a value: a number or a time, nothing to offer */
                 } else if (options_end || words[i][0] != '-') {

@@ -9,7 +9,7 @@
 #include "cli/output.h"
 #include "cli/verb.h"
 
-#define OPTIONS_MAX 16
+#define OPTIONS_MAX 64
 #define LONG_BASE 256 /* what getopt_long() returns for options[0] */
 
 #define TIMEOUT_DEFAULT 10000000ULL
@@ -19,32 +19,70 @@
 typedef struct CommandLine {
         char **words; /* what is no option, in order, NULL at the end; the strings are argv's */
         size_t n_words;
-        unsigned given; /* OptionBits */
+        const Verb *verb; /* NULL where none was found */
+        unsigned given;   /* OptionBits */
         Settings settings;
 } CommandLine;
 
 static void command_line_done(CommandLine *c)
 {
         free(c->words);
+        text_list_free(c->settings.environment);
+}
+
+/* Whether the value of an option, as it stands in one word, is the next word. Where its letter
+ * means different things with different verbs, the next word may be the verb itself. */
+static bool is_value_next(const char *word, const char *next)
+{
+        const Option *o = NULL;
+        const char *p;
+
+        if (word[1] == '-') {
+                o = strchr(word, '=') ? NULL : option_by_name(NULL, word + 2);
+                return o && o->value && !o->optional;
+        }
+        for (p = word + 1; *p; p++) {
+                o = option_by_letter(NULL, *p);
+                if (o && o->value)
+                        break;
+        }
+        return *p && !p[1] && next && !verb_find(next);
+}
+
+/* The verb, which says what the options mean, before they are looked at. */
+static const Verb *find_verb(char **argv)
+{
+        for (size_t i = 1; argv[i]; i++) {
+                if (strcmp(argv[i], "--") == 0)
+                        return argv[i + 1] ? verb_find(argv[i + 1]) : NULL;
+                if (argv[i][0] != '-' || !argv[i][1])
+                        return verb_find(argv[i]);
+                if (is_value_next(argv[i], argv[i + 1]))
+                        i++;
+                if (!argv[i])
+                        break;
+        }
+        return NULL;
 }
 
 /* The option table in getopt's terms. A leading '-' hands out words in their place, so that
  * options may stand anywhere whatever POSIXLY_CORRECT says. */
-static void fill_getopt(struct option longs[static OPTIONS_MAX + 1],
+static void fill_getopt(const Verb *v, struct option longs[static OPTIONS_MAX + 1],
                         char shorts[static 2 * OPTIONS_MAX + 3])
 {
         char *p = stpcpy(shorts, "-:");
         size_t n = 0;
 
-        for (const Option *o = options; o->name && n < OPTIONS_MAX; o++, n++) {
-                longs[n] = (struct option){
-                        .name = o->name,
-                        .has_arg = !o->value     ? no_argument
-                                   : o->optional ? optional_argument
-                                                 : required_argument,
-                        .val = LONG_BASE + (int)n,
-                };
-                if (o->letter) {
+        for (const Option *o = options; o->name && n < OPTIONS_MAX; o++) {
+                if (option_by_name(v, o->name) == o)
+                        longs[n++] = (struct option){
+                                .name = o->name,
+                                .has_arg = !o->value     ? no_argument
+                                           : o->optional ? optional_argument
+                                                         : required_argument,
+                                .val = LONG_BASE + (int)(o - options),
+                        };
+                if (o->letter && option_by_letter(v, o->letter) == o) {
                         *p++ = o->letter;
                         if (o->value)
                                 *p++ = ':';
@@ -54,12 +92,9 @@ static void fill_getopt(struct option longs[static OPTIONS_MAX + 1],
         longs[n] = (struct option){};
 }
 
-static const Option *option_from_getopt(int c)
+static const Option *option_from_getopt(const Verb *v, int c)
 {
-        for (const Option *o = options; o->name; o++)
-                if (c == LONG_BASE + (o - options) || (o->letter && c == o->letter))
-                        return o;
-        return NULL;
+        return c >= LONG_BASE ? &options[c - LONG_BASE] : option_by_letter(v, (char)c);
 }
 
 static int usage(const char *verb)
@@ -70,10 +105,10 @@ static int usage(const char *verb)
 
 /* What getopt_long() did not take. It tells of a letter by its code in optopt, of a long option
  * that it knows by its val, of any other by 0. word: the last of argv that it looked at. */
-static int bad_option(int c, const char *word)
+static int bad_option(const Verb *v, int c, const char *word)
 {
         _cleanup_free_ char *shown = output_shown(word);
-        const Option *o = option_from_getopt(optopt);
+        const Option *o = option_from_getopt(v, optopt);
         const char letter[] = { '-', (char)optopt, 0 };
 
         if (c == ':')
@@ -87,6 +122,25 @@ static int bad_option(int c, const char *word)
         return usage(NULL);
 }
 
+static int bad_value(const Option *o, const char *value)
+{
+        _cleanup_free_ char *shown = output_shown(value ?: "");
+
+        output_error("--%s: '%s' is no %s", o->name, shown, o->wants);
+        return usage(NULL);
+}
+
+/* What getopt has left behind "--" (NULL where that was not there), or words like the others. */
+static void take_rest(CommandLine *c, char **rest, bool dashes)
+{
+        if (dashes && c->verb && c->verb->takes_program) {
+                c->settings.program = rest;
+                return;
+        }
+        while (*rest)
+                c->words[c->n_words++] = *rest++;
+}
+
 static int parse(int argc, char **argv, CommandLine *ret)
 {
         struct option longs[OPTIONS_MAX + 1];
@@ -94,7 +148,8 @@ static int parse(int argc, char **argv, CommandLine *ret)
         const Option *o;
         int c;
 
-        fill_getopt(longs, shorts);
+        ret->verb = find_verb(argv);
+        fill_getopt(ret->verb, longs, shorts);
         ret->words = calloc((size_t)argc + 1, sizeof(char *));
         if (!ret->words) {
                 output_error("out of memory");
@@ -108,21 +163,14 @@ static int parse(int argc, char **argv, CommandLine *ret)
                         continue;
                 }
                 if (c == '?' || c == ':')
-                        return bad_option(c, argv[optind - 1]);
-                o = option_from_getopt(c);
+                        return bad_option(ret->verb, c, argv[optind - 1]);
+                o = option_from_getopt(ret->verb, c);
                 ret->given |= o->bit;
-                if (o->set(&ret->settings, optarg) < 0) {
-                        _cleanup_free_ char *shown = output_shown(optarg ?: "");
-
-                        output_error("--%s: '%s' is no %s", o->name, shown,
-                                     strcmp(o->value, "N") == 0
-                                             ? "number of 1 or more"
-                                             : "time, such as 500ms, 10s or 2min");
-                        return usage(NULL);
-                }
+                if (o->set(&ret->settings, optarg) < 0)
+                        return bad_value(o, optarg);
         }
-        while (optind < argc)
-                ret->words[ret->n_words++] = argv[optind++];
+        /* It stops at nothing else: words come in their place. */
+        take_rest(ret, argv + optind, optind > 1 && strcmp(argv[optind - 1], "--") == 0);
         return EXIT_OK;
 }
 
@@ -184,7 +232,8 @@ int main(int argc, char **argv)
         _cleanup_(command_line_done) CommandLine c = {
                 .settings = { .timeout = TIMEOUT_DEFAULT,
                               .interval = INTERVAL_DEFAULT,
-                              .wait_time = TEXT_INFINITY },
+                              .wait_time = TEXT_INFINITY,
+                              .time_limit = TEXT_INFINITY },
         };
         int r, error;
 

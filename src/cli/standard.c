@@ -126,17 +126,37 @@ int standard_take(Standard *ret)
         return 0;
 }
 
+int standard_take_one(int fd, int access_mode, int *ret_restore)
+{
+        _cleanup_close_ int taken = -EBADF;
+        int restore = -EBADF, r;
+
+        taken = take_stream(fd, access_mode, &restore);
+        if (taken < 0)
+                return taken;
+        r = fd == STDERR_FILENO ? 0 : fill_with_null(fd);
+        if (r < 0) {
+                standard_restore(restore);
+                return r;
+        }
+        *ret_restore = restore;
+        return TAKE_FD(taken);
+}
+
+void standard_restore(int restore)
+{
+        int flags = restore < 0 ? -1 : fcntl(restore, F_GETFL);
+
+        if (flags >= 0)
+                (void)fcntl(restore, F_SETFL, flags & ~O_NONBLOCK);
+        fd_close(restore);
+}
+
 void standard_done(Standard *s)
 {
-        int flags;
-
         for (size_t i = 0; i < ELEMENTSOF(s->restore); i++) {
-                if (s->restore[i] < 0)
-                        continue;
-                flags = fcntl(s->restore[i], F_GETFL);
-                if (flags >= 0)
-                        (void)fcntl(s->restore[i], F_SETFL, flags & ~O_NONBLOCK);
-                s->restore[i] = fd_close(s->restore[i]);
+                standard_restore(s->restore[i]);
+                s->restore[i] = -EBADF;
         }
         if (s->end.out != s->end.in)
                 fd_close(s->end.out);

@@ -32,3 +32,13 @@ int standard_take(Standard *ret);
 
 /* Undoes what was changed of descriptions that we share. */
 void standard_done(Standard *s);
+
+/*
+ * One of the three (0, 1 or 2) alone, for reading (O_RDONLY) or writing (O_WRONLY): returns a
+ * descriptor of the caller's, -errno on failure, non-blocking where it can block. *ret_restore: a
+ * descriptor to be given to standard_restore() when all is done, or -EBADF. 0 and 1 become
+ * /dev/null; 2 stays for words of our own.
+ */
+int standard_take_one(int fd, int access_mode, int *ret_restore);
+/* Closes it. A negative descriptor is fine. */
+void standard_restore(int restore);

@@ -73,6 +73,35 @@ const Verb verbs[] = {
           .min_args = 2,
           .max_args = ARGS_ANY,
           .run = verb_forward },
+        { .name = "exec",
+          .args = "TARGET -- PROGRAM [ARGS...]",
+          .summary = "Run a program in the guest",
+          .help = "What the program writes comes out here as it is written, and its exit status "
+                  "is\n"
+                  "ours: 128+N where signal N ended it, 255 where guestwire or the guest failed. "
+                  "It\n"
+                  "reads /dev/null unless -i is given. Ctrl-C is passed on to it; a second one "
+                  "gives\n"
+                  "up. With -t it has a terminal, of the size of ours, and a terminal here is\n"
+                  "handed over to it.",
+          .options = OPTION_WAIT | OPTION_JSON | OPTION_INPUT | OPTION_TERMINAL | OPTION_USER |
+                     OPTION_ENVIRONMENT | OPTION_DIRECTORY | OPTION_TIME_LIMIT | OPTION_DETACH,
+          .takes_target = true,
+          .takes_program = true,
+          .min_args = 1,
+          .max_args = 1,
+          .run = verb_exec },
+        { .name = "shell",
+          .args = "TARGET [USER]",
+          .summary = "Open a login shell in the guest",
+          .help = "The login shell of USER, or of whom the agent runs as, in a terminal. It ends "
+                  "with\n"
+                  "the shell's exit status.",
+          .options = OPTION_TIMEOUT | OPTION_WAIT,
+          .takes_target = true,
+          .min_args = 1,
+          .max_args = 2,
+          .run = verb_shell },
         { .name = "cid",
           .args = "",
           .summary = "Show this machine's vsock CID and what it means",
@@ -187,6 +216,65 @@ static int set_unregister(Settings *s, const char *value)
         return 0;
 }
 
+static int set_input(Settings *s, const char *value)
+{
+        s->input = true;
+        return 0;
+}
+
+static int set_terminal(Settings *s, const char *value)
+{
+        s->terminal = true;
+        return 0;
+}
+
+/* What goes to a guest goes as JSON. */
+static bool is_word(const char *value)
+{
+        return value[0] && text_is_utf8(value, strlen(value));
+}
+
+static int set_user(Settings *s, const char *value)
+{
+        if (!is_word(value))
+                return -EINVAL;
+        s->user = value;
+        return 0;
+}
+
+static int set_environment(Settings *s, const char *value)
+{
+        if (!is_word(value) || value[0] == '=' || !strchr(value, '='))
+                return -EINVAL;
+        return text_list_take(&s->environment, strdup(value));
+}
+
+static int set_directory(Settings *s, const char *value)
+{
+        if (!is_word(value) || value[0] != '/')
+                return -EINVAL;
+        s->directory = value;
+        return 0;
+}
+
+static int set_time_limit(Settings *s, const char *value)
+{
+        uint64_t limit;
+        int r;
+
+        r = text_to_usec(value, &limit);
+        if (r < 0 || limit == 0)
+                return -EINVAL;
+        s->time_limit = limit;
+        return 0;
+}
+
+static int set_detach(Settings *s, const char *value)
+{
+        s->detach = true;
+        return 0;
+}
+
 static int set_help(Settings *s, const char *value)
 {
         s->help = true;
@@ -199,22 +287,40 @@ static int set_version(Settings *s, const char *value)
         return 0;
 }
 
+#define WANTS_NUMBER "number of 1 or more"
+#define WANTS_TIME "time, such as 500ms, 10s or 2min"
+
 const Option options[] = {
-        { "count", 'c', "N", false, OPTION_COUNT, "Stop after N pings", set_count },
+        { "count", 'c', "N", false, OPTION_COUNT, "Stop after N pings", set_count, WANTS_NUMBER },
         { "interval", 'i', "TIME", false, OPTION_INTERVAL, "From one ping to the next (1s)",
-          set_interval },
+          set_interval, WANTS_TIME },
         { "timeout", 0, "TIME", false, OPTION_TIMEOUT,
-          "Give up after TIME (10s), with exit code 124", set_timeout },
+          "Give up after TIME (10s), with exit code 124", set_timeout, WANTS_TIME },
+        { "timeout", 0, "TIME", false, OPTION_TIME_LIMIT,
+          "With exec: end the program after TIME, with exit code 255", set_time_limit, WANTS_TIME },
         { "wait", 0, "TIME", true, OPTION_WAIT,
-          "Wait until the guest answers, at most TIME if one is given", set_wait },
-        { "json", 0, NULL, false, OPTION_JSON, "Print JSON", set_json },
+          "Wait until the guest answers, at most TIME if one is given", set_wait, WANTS_TIME },
+        { "json", 0, NULL, false, OPTION_JSON, "Print JSON", set_json, NULL },
+        { "input", 'i', NULL, false, OPTION_INPUT, "Send our standard input to the program",
+          set_input, NULL },
+        { "tty", 't', NULL, false, OPTION_TERMINAL, "Give the program a terminal", set_terminal,
+          NULL },
+        { "user", 'u', "USER", false, OPTION_USER, "Be this user of the guest's", set_user,
+          "user's name or number" },
+        { "env", 'e', "NAME=VALUE", false, OPTION_ENVIRONMENT,
+          "Set a variable of the program's environment", set_environment, "NAME=VALUE" },
+        { "chdir", 'C', "DIR", false, OPTION_DIRECTORY, "Run the program in this directory",
+          set_directory, "absolute path" },
+        { "detach", 0, NULL, false, OPTION_DETACH,
+          "Start the program as a job, and print the job's number", set_detach, NULL },
         { "config", 0, "FILE", false, OPTION_CONFIG,
-          "The agent's configuration, instead of asking it", set_config },
-        { "reg", 0, NULL, false, OPTION_REG, "Print a .reg file instead of PowerShell", set_reg },
+          "The agent's configuration, instead of asking it", set_config, "file" },
+        { "reg", 0, NULL, false, OPTION_REG, "Print a .reg file instead of PowerShell", set_reg,
+          NULL },
         { "unregister", 0, NULL, false, OPTION_UNREGISTER, "Print what removes the ports again",
-          set_unregister },
-        { "help", 'h', NULL, false, OPTION_HELP, "Print this help", set_help },
-        { "version", 0, NULL, false, OPTION_VERSION, "Print the version", set_version },
+          set_unregister, NULL },
+        { "help", 'h', NULL, false, OPTION_HELP, "Print this help", set_help, NULL },
+        { "version", 0, NULL, false, OPTION_VERSION, "Print the version", set_version, NULL },
         {},
 };
 
@@ -229,4 +335,33 @@ const Verb *verb_find(const char *name)
 bool verb_takes(const Verb *v, const Option *o)
 {
         return ((v->options | OPTION_HELP | OPTION_VERSION) & (unsigned)o->bit) != 0;
+}
+
+const Option *option_by_letter(const Verb *v, char letter)
+{
+        const Option *first = NULL;
+
+        for (const Option *o = options; o->name; o++) {
+                if (!o->letter || o->letter != letter)
+                        continue;
+                if (v && verb_takes(v, o))
+                        return o;
+                first = first ?: o;
+        }
+        return first;
+}
+
+const Option *option_by_name(const Verb *v, const char *name)
+{
+        size_t n = strcspn(name, "=");
+        const Option *first = NULL;
+
+        for (const Option *o = options; o->name; o++) {
+                if (strncmp(o->name, name, n) != 0 || o->name[n])
+                        continue;
+                if (v && verb_takes(v, o))
+                        return o;
+                first = first ?: o;
+        }
+        return first;
 }

@@ -23,6 +23,7 @@ typedef enum ExitCode {
         EXIT_USAGE = 2,
         EXIT_CONNECTION = 3,
         EXIT_TIMEOUT = 124, /* as timeout(1) */
+        EXIT_PROGRAM = 255, /* of the verbs that end with a program's exit status: none was had */
 } ExitCode;
 
 typedef enum OptionBit {
@@ -36,6 +37,13 @@ typedef enum OptionBit {
         OPTION_CONFIG = 1 << 7,
         OPTION_REG = 1 << 8,
         OPTION_UNREGISTER = 1 << 9,
+        OPTION_INPUT = 1 << 10,
+        OPTION_TERMINAL = 1 << 11,
+        OPTION_USER = 1 << 12,
+        OPTION_ENVIRONMENT = 1 << 13,
+        OPTION_DIRECTORY = 1 << 14,
+        OPTION_TIME_LIMIT = 1 << 15,
+        OPTION_DETACH = 1 << 16,
 } OptionBit;
 
 /* What the options set. Times are microseconds. */
@@ -50,11 +58,20 @@ struct Settings {
         const char *config; /* a file, or NULL */
         bool reg;
         bool unregister;
+        bool input;
+        bool terminal;
+        const char *user; /* as the next: NULL where not given */
+        const char *directory;
+        char **environment;  /* NAME=VALUE, or NULL */
+        uint64_t time_limit; /* TEXT_INFINITY: none */
+        bool detach;
+        char **program; /* what stands behind "--", for a verb that takes_program; ends with NULL */
         bool help;
         bool version;
 };
 
-/* A row ends the table with a NULL name. */
+/* A row ends the table with a NULL name. A name or a letter may be in several rows: it means the
+ * one that the verb takes. */
 struct Option {
         const char *name;  /* without its dashes */
         char letter;       /* or 0 */
@@ -64,15 +81,17 @@ struct Option {
         const char *summary;
         /* value: NULL where none was given. 0, or -EINVAL for a value that makes no sense. */
         int (*set)(Settings *s, const char *value);
+        const char *wants; /* "number of 1 or more": what a value must be */
 };
 
 struct Verb {
         const char *name;
         const char *args; /* "TARGET METHOD [PARAMS...]" */
         const char *summary;
-        const char *help;  /* a paragraph, its lines broken */
-        unsigned options;  /* OptionBits; --help is everybody's */
-        bool takes_target; /* its first argument is a TARGET */
+        const char *help;   /* a paragraph, its lines broken */
+        unsigned options;   /* OptionBits; --help is everybody's */
+        bool takes_target;  /* its first argument is a TARGET */
+        bool takes_program; /* what stands behind "--" is not among its arguments */
         unsigned min_args;
         unsigned max_args;
         /* Prints what is to be said, errors too, and returns an ExitCode. args ends with NULL. */
@@ -87,6 +106,10 @@ extern const Option options[];
 /* NULL where there is none. */
 const Verb *verb_find(const char *name);
 bool verb_takes(const Verb *v, const Option *o);
+/* What a letter or a name (to its end, or to a '=' in it) means with this verb, or with the first
+ * verb that takes it where v is NULL. NULL where there is none. */
+const Option *option_by_letter(const Verb *v, char letter);
+const Option *option_by_name(const Verb *v, const char *name);
 
 /* Prints the help of all (NULL) or of one verb. */
 void help_print(const Verb *v);
@@ -101,6 +124,8 @@ int verb_call(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_methods(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_connect(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_forward(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_exec(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_shell(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_cid(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_guid(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_hyperv(const Verb *verb, char **args, size_t n, const Settings *s);
