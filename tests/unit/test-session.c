@@ -214,6 +214,33 @@ static void test_long_method_name(void **state)
         assert_non_null(strstr(got, "-32601"));
 }
 
+/* It waits for no turn, but for others that the same round of the loop may bring. */
+static void test_late_reply_leaves_at_once(void **state)
+{
+        Fixture *f = *state;
+        char got[256];
+
+        feed_text(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"test.hold\"}"
+                     "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"test.hold\"}"
+                     "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"test.hold\"}");
+        assert_int_equal(f->n_held, 3);
+        call_reply_text(f->held[0], "{}", 2);
+        assert_int_equal(recv(f->fd, got, sizeof(got), 0), strlen(PONG("1")));
+        assert_memory_equal(got, PONG("1"), strlen(PONG("1")));
+
+        call_reply_text(f->held[1], "{}", 2);
+        call_reply_text(f->held[2], "{}", 2);
+        f->n_held = 0;
+        assert_int_equal(recv(f->fd, got, sizeof(got), 0), -1);
+        assert_int_equal(errno, EAGAIN);
+        expect(f, PONG("2") PONG("3"));
+
+        /* Nothing is left to be done, nor is the session's end overlooked. */
+        assert_int_equal(sd_event_run(f->event, 0), 0);
+        (void)shutdown(f->fd, SHUT_WR);
+        run_until_ended(f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -225,6 +252,7 @@ int main(void)
                 TEST(test_cancel),
                 TEST(test_policy),
                 TEST(test_long_method_name),
+                TEST(test_late_reply_leaves_at_once),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
