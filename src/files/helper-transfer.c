@@ -23,6 +23,7 @@ struct Raw {
         FileJob *job;
         Wire wire;
         Transfer *transfer;
+        const char *shown;   /* the call's path */
         json_object *errors; /* of single entries */
         bool gone;           /* the daemon is */
 };
@@ -98,7 +99,7 @@ static bool raw_run(Raw *raw, const HelperMessage *m)
         raw->wire.interrupt_fd = raw->helper->fd;
         r = transfer_run(raw->transfer);
         if (r < 0 && r != -EINTR)
-                job_refuse(raw->job, reason_from_errno(r), r, "%s",
+                job_refuse(raw->job, reason_from_errno(r), r, "%s: %s", raw->shown,
                            transfer_problem(raw->transfer) ?: strerror(-r));
         else if (r == TRANSFER_DONE)
                 raw_set_result(raw);
@@ -108,10 +109,11 @@ static bool raw_run(Raw *raw, const HelperMessage *m)
 }
 
 /* From the moment that all is prepared. */
-static void raw_serve(Raw *raw)
+static void raw_serve(Raw *raw, const char *shown)
 {
         bool again = true;
 
+        raw->shown = shown;
         helper_send(raw->helper, HELPER_BEGIN, NULL, 0);
         while (again) {
                 _cleanup_helper_message_ HelperMessage m = HELPER_MESSAGE_NULL;
@@ -190,7 +192,7 @@ static void raw_get(Raw *raw)
         if (r < 0)
                 raw_fail(raw, r, shown, problem);
         else
-                raw_serve(raw);
+                raw_serve(raw, shown);
 }
 
 /* What is said of owner, group and mode. False: the job has failed. */
@@ -233,7 +235,7 @@ static void raw_put(Raw *raw)
         if (r < 0)
                 raw_fail(raw, r, shown, problem);
         else
-                raw_serve(raw);
+                raw_serve(raw, shown);
 }
 
 bool helper_run_get(Helper *h, FileJob *j)

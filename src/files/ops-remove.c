@@ -204,7 +204,8 @@ static bool removal_take(Removal *r, const struct dirent *entry)
         }
         if (errno == ENOENT)
                 return true;
-        if (errno != ENOTEMPTY && errno != EEXIST)
+        /* Of a place where something is mounted: to enter it tells. */
+        if (errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY)
                 return removal_fail(r, -errno, entry->d_name);
         return removal_enter(r, entry->d_name);
 }

@@ -392,12 +392,24 @@ static bool same_text(const char *a, const char *b)
         return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* Whether it has a raw call to do. Others must not wait for the end of that: it waits for theirs,
+ * since what is asked on channel 0 is answered before the connection is lent on. */
+static bool helper_is_raw(const FileHelper *h)
+{
+        if (h->current && h->current->raw)
+                return true;
+        list_foreach (i, &h->queue)
+                if (CONTAINER_OF(i, FileCall, link)->raw)
+                        return true;
+        return false;
+}
+
 static FileHelper *helpers_find(const FileHelpers *set, const char *user, const char *root)
 {
         list_foreach (i, &set->list) {
                 FileHelper *h = CONTAINER_OF(i, FileHelper, link);
 
-                if (same_text(h->user, user) && same_text(h->root, root))
+                if (same_text(h->user, user) && same_text(h->root, root) && !helper_is_raw(h))
                         return h;
         }
         return NULL;
@@ -480,10 +492,13 @@ void file_helper_run(AgentContext *context, Call *call, json_object *params, boo
         const ListenSettings *port = call_port_settings(call);
         json_object *user = NULL;
         const char *name;
-        FileHelpers *set = helpers_of(context, call);
+        FileHelpers *set;
         FileHelper *h;
         FileCall *c;
 
+        if (raw && call_raw_check(call) < 0)
+                return;
+        set = helpers_of(context, call);
         (void)json_object_object_get_ex(params, "user", &user);
         name = user ? json_object_get_string(user) : NULL;
         c = set ? file_call_new(context, call, params) : NULL;

@@ -14,8 +14,7 @@ static Session *call_raw_session(const Call *call)
         return call->session && call->session->raw.call == call ? call->session : NULL;
 }
 
-/* 0, or the call is ended with the error. */
-static int call_raw_check(Call *call)
+int call_raw_check(Call *call)
 {
         Session *s = call->session;
 

@@ -23,6 +23,10 @@ struct RawOwner {
         void (*end)(Call *call, uint8_t channel, void *userdata);
 };
 
+/* Whether the call can become raw by now, for who has work to do before it does. 0, or the call is
+ * ended with the error: as call_raw_begin() has it. */
+int call_raw_check(Call *call);
+
 /*
  * Answers the call with `answer` (taken over) and makes it raw. channels_in: a mask of 1U <<
  * channel that the caller may use; other channels are an error of the caller's that ends the
