@@ -49,8 +49,8 @@ static char *put(char *p, const char *data, size_t n)
         "{\"code\":-32000,\"message\":\"the reply is longer than a frame, 1 MiB: ask outside " \
         "of a raw call\",\"data\":{\"reason\":\"limit\"}}"
 
-static void write_reply(Session *s, Buffer *batch, const char *begin, size_t begin_length,
-                        const char *id, size_t id_length, const char *json, size_t length)
+static inline void write_reply(Session *s, Buffer *batch, const char *begin, size_t begin_length,
+                               const char *id, size_t id_length, const char *json, size_t length)
 {
         size_t n = begin_length + length + sizeof(ID_BEGIN) - 1 + id_length + 1;
         char *p;

@@ -20,11 +20,13 @@ void stream_next_text(Stream *s)
 
 bool stream_is_congested(Stream *s)
 {
-        size_t raw = s->raw ? RAW_OUTPUT_MAX : 0;
+        size_t waiting = s->out.size;
 
-        if (s->out.size >= raw + STREAM_OUTPUT_HIGH)
+        if (s->raw)
+                waiting -= MIN_OF(waiting, (size_t)RAW_OUTPUT_MAX);
+        if (waiting >= STREAM_OUTPUT_HIGH)
                 s->congested = true;
-        else if (s->out.size <= raw + STREAM_OUTPUT_LOW)
+        else if (waiting <= STREAM_OUTPUT_LOW)
                 s->congested = false;
         return s->congested;
 }

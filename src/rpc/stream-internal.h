@@ -47,6 +47,7 @@ struct Stream {
         bool stalled : 1;    /* congestion kept something from being taken */
         bool unfinished : 1; /* the turn's budget was used up before the input was */
         bool held : 1;       /* what is left of the input has to wait for our side */
+        bool framed : 1;     /* what is written are frames */
         bool lent : 1;       /* another process has the socket */
         bool blocked : 1;    /* it took no more, and EPOLLOUT is due */
         bool awaited : 1;    /* the owner was told that the output is full */
@@ -77,8 +78,14 @@ size_t stream_take(Stream *s, const char *data, size_t n);
 /* What an earlier turn left over. */
 void stream_take_left(Stream *s);
 
-/* Sends what waits. */
-void stream_flush(Stream *s);
+/* Sends what waits; most often nothing does. */
+void stream_flush_waiting(Stream *s);
+static inline void stream_flush(Stream *s)
+{
+        if (s->out.size > 0)
+                stream_flush_waiting(s);
+}
+
 /* Sends without waiting; returns how many bytes went. */
 size_t stream_send(Stream *s, const char *data, size_t n);
 void stream_set_gone(Stream *s, int error);

@@ -14,7 +14,6 @@ struct StreamRaw {
         uint8_t channel;   /* of the room that is reserved */
         bool in_output;    /* it is in the stream's output, not in `scratch` */
         bool closing;      /* what the frames were for is over */
-        bool output_begun; /* the answer that comes before our frames is written */
         bool output_over;  /* we have ended channel 0 */
         bool input_over;   /* the peer has */
         bool lending;      /* the socket is to be lent */
@@ -44,7 +43,7 @@ int stream_raw_begin(Stream *s, unsigned channels)
 
 void stream_raw_open(Stream *s)
 {
-        s->raw->output_begun = true;
+        s->framed = true;
 }
 
 StreamRaw *stream_raw_free(StreamRaw *raw)
@@ -55,7 +54,7 @@ StreamRaw *stream_raw_free(StreamRaw *raw)
 
 bool stream_is_raw(const Stream *s)
 {
-        return s->raw && s->raw->output_begun && !s->raw->output_over;
+        return s->framed;
 }
 
 bool stream_raw_is_begun(const Stream *s)
@@ -456,6 +455,7 @@ void stream_raw_settle(Stream *s)
         if (raw->closing && !raw->output_over && !s->owner->busy(s, s->userdata)) {
                 stream_raw_end(s, FRAME_CONTROL);
                 raw->output_over = true;
+                s->framed = false;
                 if (s->finishing && s->finish_by == 0)
                         s->finish_by = stream_now(s) + STREAM_DRAIN_USEC;
                 if (raw->input_over)

@@ -102,9 +102,9 @@ size_t stream_send(Stream *s, const char *data, size_t n)
         return sent;
 }
 
-void stream_flush(Stream *s)
+void stream_flush_waiting(Stream *s)
 {
-        if (s->out.size > 0 && !s->lent)
+        if (!s->lent)
                 buffer_consume(&s->out, stream_send(s, buffer_peek(&s->out), s->out.size));
 }
 
@@ -394,7 +394,7 @@ static bool stream_ease(Stream *s)
         bool timed = s->idle_timeout > 0 && s->idle_timeout != TEXT_INFINITY;
         uint64_t round;
 
-        if (s->in_turn || s->gone || s->hung_up || s->input_ended || s->finishing || s->stalled ||
+        if (s->gone || s->hung_up || s->input_ended || s->finishing || s->stalled ||
             s->unfinished || s->held || s->lent || s->blocked || s->awaited || s->raw)
                 return false;
         /* It may be idle from now on. */
@@ -413,7 +413,7 @@ static bool stream_ease(Stream *s)
 
 void stream_touch(Stream *s)
 {
-        if (!stream_ease(s))
+        if (!s->in_turn && !stream_ease(s))
                 stream_wake(s);
 }
 
@@ -421,7 +421,7 @@ char *stream_reserve(Stream *s, size_t n)
 {
         char *p;
 
-        if (stream_is_raw(s))
+        if (s->framed)
                 return stream_raw_reserve_text(s, n);
         p = buffer_reserve(&s->out, n);
         if (!p)
@@ -431,7 +431,7 @@ char *stream_reserve(Stream *s, size_t n)
 
 void stream_commit(Stream *s, size_t n)
 {
-        if (stream_is_raw(s)) {
+        if (s->framed) {
                 stream_raw_commit_text(s, n);
                 return;
         }

@@ -91,7 +91,7 @@ void stream_finish(Stream *s);
 void stream_break(Stream *s, int error);
 /* To be called when the owner may have ceased to be busy outside of a turn of the stream. */
 void stream_touch(Stream *s);
-/* A turn without an event of the socket. */
+/* A turn without an event of the socket, whatever for. */
 void stream_wake(Stream *s);
 
 /* CLOCK_MONOTONIC of the last byte either way. */
