@@ -109,9 +109,9 @@ size_t program_read(Program *p, ProgramStream stream, char *to, size_t n)
                 got = n > 0 ? read(o->fd, to, n) : 0;
         while (got < 0 && errno == EINTR);
         if (got > 0) {
+                /* The end is told when there is nothing else to be had: where the owner reads into
+                 * a frame, this one has to be committed first. */
                 o->left -= p->has_ended ? (size_t)got : 0;
-                if (p->has_ended && o->left == 0)
-                        output_close(o);
                 return (size_t)got;
         }
         /* A terminal's end is EIO. Once the program has ended nobody else's output is waited for.
