@@ -54,6 +54,7 @@ static void raw_set_result(Raw *raw)
         object_add_unsigned(o, "directories", stats->directories);
         object_add_unsigned(o, "links", stats->links);
         object_add_unsigned(o, "bytes", stats->bytes);
+        object_add_unsigned(o, "resumed", stats->resumed);
         object_add_unsigned(o, "failed", stats->failed);
         object_add_unsigned(o, "changed", stats->changed);
         object_add_null(o, "hash",
@@ -154,6 +155,7 @@ static bool raw_call(Helper *h, FileJob *j, void (*serve)(Raw *raw))
                 .errors = must(json_object_new_array()),
         };
 
+        raw.wire.interrupt_fd = h->fd;
         helper_set_gentle(true);
         serve(&raw);
         if (!raw.gone)

@@ -486,6 +486,7 @@ static const Field transfer_fields[] = {
         { "directories", FIELD_INTEGER, FIELD_OPTIONAL, "Directories", NULL },
         { "links", FIELD_INTEGER, FIELD_OPTIONAL, "Symbolic links", NULL },
         { "bytes", FIELD_INTEGER, FIELD_OPTIONAL, "Of content, holes included", NULL },
+        { "resumed", FIELD_INTEGER, FIELD_OPTIONAL, "Bytes that were there already", NULL },
         { "failed", FIELD_INTEGER, FIELD_OPTIONAL, "Entries that did not arrive", NULL },
         { "changed", FIELD_INTEGER, FIELD_OPTIONAL, "Files that changed while they were read",
           NULL },

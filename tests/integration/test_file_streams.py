@@ -62,8 +62,8 @@ class Whole(StreamTest):
             content = random.Random(size).randbytes(size)
             reply = rawfiles.put(self.client, self.path("file"), content, mode=0o640)
             self.assertEqual(reply["result"], {
-                "files": 1, "directories": 0, "links": 0, "bytes": size, "failed": 0, "changed": 0,
-                "hash": xxh3(content), "errors": []})
+                "files": 1, "directories": 0, "links": 0, "bytes": size, "resumed": 0, "failed": 0,
+                "changed": 0, "hash": xxh3(content), "errors": []})
             self.assertEqual(self.read("file"), content)
             self.assertEqual(stat.S_IMODE(os.stat(self.path("file")).st_mode), 0o640)
             [(record, got, end)], reply = rawfiles.get(self.client, self.path("file"))
