@@ -561,6 +561,8 @@ int exec_stream_run(sd_event *event, RawCall *raw, const ExecStreamSettings *set
 
         r = stream_open(&x);
         if (r >= 0) {
+                if (settings->send_size)
+                        stream_send_size(&x);
                 stream_take_frames(&x);
                 stream_transmit(&x);
                 stream_watch(&x);

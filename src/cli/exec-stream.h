@@ -22,6 +22,7 @@ typedef enum ExecInputKind {
 struct ExecStreamSettings {
         ExecInputKind input;
         bool terminal;  /* the program has one: it follows the size of ours */
+        bool send_size; /* at once, for it may have been another until now */
         bool take_over; /* and our keys are its, where our standard input is a terminal too */
         /* SIGINT, SIGTERM and SIGHUP are sent to the program, and end us when they come again;
          * else they end us at once. */

@@ -67,7 +67,7 @@ int program_exit_code(json_object *result)
         return EXIT_PROGRAM;
 }
 
-static int refused(const Client *c, const Settings *s, const char *method, json_object *error)
+int program_refused(const Client *c, const Settings *s, const char *method, json_object *error)
 {
         json_object *data = json_object_object_get(error, "data");
         json_object *reason = json_object_object_get(data, "reason");
@@ -100,16 +100,18 @@ static int failed(const Client *c, int error, const ExecStreamEnd *end)
         return EXIT_PROGRAM;
 }
 
-static int gave_up(int number)
+static int gave_up(int number, const ExecStreamSettings *settings)
 {
         _cleanup_free_ char *name = signal_to_text(number);
+        bool goes_on = strcmp(settings->whose, "job") == 0;
 
-        output_error("given up at %s", name ?: "a signal");
+        output_error(goes_on ? "detached at %s: the job goes on" : "given up at %s",
+                     name ?: "a signal");
         return EXIT_PROGRAM;
 }
 
-static int run(Client *c, const Settings *s, const char *method, RawCall *raw,
-               const ExecStreamSettings *settings)
+static int follow(Client *c, const Settings *s, const char *method, RawCall *raw,
+                  const ExecStreamSettings *settings)
 {
         ExecStreamEnd end = EXEC_STREAM_END_NULL;
         int r;
@@ -119,11 +121,11 @@ static int run(Client *c, const Settings *s, const char *method, RawCall *raw,
         raw_call_done(raw);
         switch (r) {
         case EXEC_STREAM_REPLIED:
-                r = end.reply.error ? refused(c, s, method, end.reply.error)
+                r = end.reply.error ? program_refused(c, s, method, end.reply.error)
                                     : program_exit_code(end.reply.result);
                 break;
         case EXEC_STREAM_GAVE_UP:
-                r = gave_up(end.signal);
+                r = gave_up(end.signal, settings);
                 break;
         case EXEC_STREAM_READER_LEFT:
                 /* What the program would have ended of, had it been here. */
@@ -137,26 +139,44 @@ static int run(Client *c, const Settings *s, const char *method, RawCall *raw,
         return r;
 }
 
-int program_run(Client *c, const Settings *s, const char *method, json_object *params,
-                const ExecStreamSettings *settings)
+int program_begin(Client *c, const Settings *s, const char *method, json_object *params,
+                  RawCall *ret, json_object **ret_answer)
 {
-        _cleanup_json_ json_object *answer = NULL, *error = NULL, *id = NULL;
-        _cleanup_raw_call_ RawCall raw = RAW_CALL_NULL;
+        _cleanup_json_ json_object *error = NULL;
+        int r;
+
+        r = client_raw_begin(c, method, params, ret, ret_answer, &error);
+        if (r == CLIENT_REFUSED)
+                return program_refused(c, s, method, error);
+        if (r == 0)
+                return EXIT_OK;
+        (void)target_failed(c, r);
+        return EXIT_PROGRAM;
+}
+
+int program_follow(Client *c, const Settings *s, const char *method, RawCall *raw,
+                   const ExecStreamSettings *settings)
+{
+        _cleanup_json_ json_object *id = NULL;
         ExecStreamSettings with_id = *settings;
         int r;
 
-        r = client_raw_begin(c, method, params, &raw, &answer, &error);
-        if (r == CLIENT_REFUSED)
-                return refused(c, s, method, error);
-        if (r < 0) {
-                (void)target_failed(c, r);
-                return EXIT_PROGRAM;
-        }
         if (!with_id.id) {
-                r = json_from_sound_text(raw.id, strlen(raw.id), &id);
+                r = json_from_sound_text(raw->id, strlen(raw->id), &id);
                 if (r < 0)
                         return failed(c, r, &EXEC_STREAM_END_NULL);
                 with_id.id = id;
         }
-        return run(c, s, method, &raw, &with_id);
+        return follow(c, s, method, raw, &with_id);
+}
+
+int program_run(Client *c, const Settings *s, const char *method, json_object *params,
+                const ExecStreamSettings *settings)
+{
+        _cleanup_json_ json_object *answer = NULL;
+        _cleanup_raw_call_ RawCall raw = RAW_CALL_NULL;
+        int r;
+
+        r = program_begin(c, s, method, params, &raw, &answer);
+        return r == EXIT_OK ? program_follow(c, s, method, &raw, settings) : r;
 }

@@ -12,13 +12,24 @@
  * -ENOMEM. */
 int program_add_terminal(json_object *params);
 
+/* Makes the raw call that shows a program's output: EXIT_OK with *ret and *ret_answer, the
+ * caller's; or EXIT_PROGRAM, and the reason has been printed. */
+int program_begin(Client *c, const Settings *s, const char *method, json_object *params,
+                  RawCall *ret, json_object **ret_answer);
+
 /*
- * Makes the raw call that shows a program's output, and goes on to its end. settings->id may be
- * NULL for that of the call. Returns the exit status that ours is to be: EXIT_PROGRAM where there
- * is none, and then the reason has been printed.
+ * Goes on to its end. settings->id may be NULL for that of the call. Returns the exit status that
+ * ours is to be: EXIT_PROGRAM where there is none, and then the reason has been printed.
  */
+int program_follow(Client *c, const Settings *s, const char *method, RawCall *raw,
+                   const ExecStreamSettings *settings);
+
+/* Both. */
 int program_run(Client *c, const Settings *s, const char *method, json_object *params,
                 const ExecStreamSettings *settings);
+
+/* Prints what the guest said instead of telling how a program ended. EXIT_PROGRAM. */
+int program_refused(const Client *c, const Settings *s, const char *method, json_object *error);
 
 /* The same from a result with `exit_status` or `signal`. */
 int program_exit_code(json_object *result);

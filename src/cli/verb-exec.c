@@ -104,6 +104,11 @@ static int start(Client *c, const Settings *s, json_object *params)
         _cleanup_json_ json_object *result = NULL;
         int64_t job;
 
+        /* `attach -i` sends it some. */
+        if ((s->input || s->terminal) && !add(params, "input", json_object_new_boolean(true))) {
+                output_error("out of memory");
+                return EXIT_PROGRAM;
+        }
         if (target_call(c, s, "exec.start", params, &result) != EXIT_OK)
                 return EXIT_PROGRAM;
         if (s->json) {
@@ -116,9 +121,9 @@ static int start(Client *c, const Settings *s, json_object *params)
 }
 
 /* What can be seen to be wrong without a guest. */
-static int check(const Settings *s)
+static int check(const Settings *s, size_t n_args)
 {
-        if (!s->program || !s->program[0] || !s->program[0][0]) {
+        if (n_args > 1 || !s->program || !s->program[0] || !s->program[0][0]) {
                 output_error("what is to be run stands behind --, such as: guestwire exec 21 -- "
                              "uname -a");
                 return EXIT_USAGE;
@@ -130,11 +135,6 @@ static int check(const Settings *s)
                         output_error("'%s' is not UTF-8, which a guest must be told in", shown);
                         return EXIT_USAGE;
                 }
-        if (s->detach && s->input) {
-                output_error("a job that is left to itself has no use for our input: --detach "
-                             "goes without --input");
-                return EXIT_USAGE;
-        }
         if (s->json && !s->detach) {
                 output_error("--json goes with --detach: what a program writes is not ours to "
                              "change");
@@ -149,7 +149,7 @@ int verb_exec(const Verb *verb, char **args, size_t n, const Settings *s)
         _cleanup_json_ json_object *params = NULL;
         int r;
 
-        r = check(s);
+        r = check(s, n);
         if (r != EXIT_OK)
                 return r;
         params = json_object_new_object();

@@ -89,7 +89,7 @@ const Verb verbs[] = {
           .takes_target = true,
           .takes_program = true,
           .min_args = 1,
-          .max_args = 1,
+          .max_args = ARGS_ANY, /* it says itself what is wrong */
           .run = verb_exec },
         { .name = "shell",
           .args = "TARGET [USER]",
@@ -102,6 +102,59 @@ const Verb verbs[] = {
           .min_args = 1,
           .max_args = 2,
           .run = verb_shell },
+        { .name = "cp",
+          .args = "SRC... DST",
+          .summary = "Copy files and directories to a guest, from it, or between guests",
+          .help = "SRC and DST are names here, TARGET:/PATH in a guest, or - for standard input "
+                  "and\n"
+                  "output. A directory as DST takes things in under their names. What is replaced "
+                  "is\n"
+                  "replaced at the end, in one step. A local name with a colon is written ./a:b.",
+          .options = OPTION_TIMEOUT | OPTION_WAIT | OPTION_RECURSIVE | OPTION_PRESERVE |
+                     OPTION_RESUME | OPTION_USER,
+          .min_args = 2,
+          .max_args = ARGS_ANY,
+          .run = verb_cp },
+        { .name = "jobs",
+          .args = "TARGET",
+          .summary = "List the programs that were started with exec --detach",
+          .help = "Those that run, and those that have ended, for a while.",
+          .options = OPTIONS_RPC,
+          .takes_target = true,
+          .min_args = 1,
+          .max_args = 1,
+          .run = verb_jobs },
+        { .name = "attach",
+          .args = "TARGET JOB",
+          .summary = "Show what a job has written, and go on with it",
+          .help = "From the beginning, as far as that is kept, to the job's end, whose exit status "
+                  "is\n"
+                  "ours, as of exec. Ctrl-C ends it; the job goes on. With -i our standard input "
+                  "is\n"
+                  "sent to a job that was started with -i or -t.",
+          .options = OPTION_WAIT | OPTION_INPUT,
+          .takes_target = true,
+          .min_args = 2,
+          .max_args = 2,
+          .run = verb_attach },
+        { .name = "wait",
+          .args = "TARGET JOB",
+          .summary = "Wait for a job's end",
+          .help = "Its exit status is ours, as of exec.",
+          .options = OPTION_WAIT | OPTION_JSON | OPTION_TIME_LIMIT,
+          .takes_target = true,
+          .min_args = 2,
+          .max_args = 2,
+          .run = verb_wait },
+        { .name = "kill",
+          .args = "TARGET JOB [SIGNAL]",
+          .summary = "Send a signal to a job",
+          .help = "SIGNAL is a name, with or without SIG, or a number; TERM unless given.",
+          .options = OPTIONS_RPC,
+          .takes_target = true,
+          .min_args = 2,
+          .max_args = 3,
+          .run = verb_kill },
         { .name = "cid",
           .args = "",
           .summary = "Show this machine's vsock CID and what it means",
@@ -275,6 +328,24 @@ static int set_detach(Settings *s, const char *value)
         return 0;
 }
 
+static int set_recursive(Settings *s, const char *value)
+{
+        s->recursive = true;
+        return 0;
+}
+
+static int set_preserve(Settings *s, const char *value)
+{
+        s->preserve = true;
+        return 0;
+}
+
+static int set_resume(Settings *s, const char *value)
+{
+        s->resume = true;
+        return 0;
+}
+
 static int set_help(Settings *s, const char *value)
 {
         s->help = true;
@@ -297,7 +368,8 @@ const Option options[] = {
         { "timeout", 0, "TIME", false, OPTION_TIMEOUT,
           "Give up after TIME (10s), with exit code 124", set_timeout, WANTS_TIME },
         { "timeout", 0, "TIME", false, OPTION_TIME_LIMIT,
-          "With exec: end the program after TIME, with exit code 255", set_time_limit, WANTS_TIME },
+          "End the program, or stop waiting for it, after TIME, with exit code 255", set_time_limit,
+          WANTS_TIME },
         { "wait", 0, "TIME", true, OPTION_WAIT,
           "Wait until the guest answers, at most TIME if one is given", set_wait, WANTS_TIME },
         { "json", 0, NULL, false, OPTION_JSON, "Print JSON", set_json, NULL },
@@ -313,6 +385,13 @@ const Option options[] = {
           set_directory, "absolute path" },
         { "detach", 0, NULL, false, OPTION_DETACH,
           "Start the program as a job, and print the job's number", set_detach, NULL },
+        { "recursive", 'r', NULL, false, OPTION_RECURSIVE,
+          "Copy directories, with all that is in them", set_recursive, NULL },
+        { "preserve", 'p', NULL, false, OPTION_PRESERVE,
+          "Keep owners, modes and times as they are at the source", set_preserve, NULL },
+        { "resume", 0, NULL, false, OPTION_RESUME,
+          "Keep what arrives of a file that is cut off, and go on with what was kept", set_resume,
+          NULL },
         { "config", 0, "FILE", false, OPTION_CONFIG,
           "The agent's configuration, instead of asking it", set_config, "file" },
         { "reg", 0, NULL, false, OPTION_REG, "Print a .reg file instead of PowerShell", set_reg,

@@ -44,6 +44,9 @@ typedef enum OptionBit {
         OPTION_DIRECTORY = 1 << 14,
         OPTION_TIME_LIMIT = 1 << 15,
         OPTION_DETACH = 1 << 16,
+        OPTION_RECURSIVE = 1 << 20,
+        OPTION_PRESERVE = 1 << 21,
+        OPTION_RESUME = 1 << 22,
 } OptionBit;
 
 /* What the options set. Times are microseconds. */
@@ -65,6 +68,9 @@ struct Settings {
         char **environment;  /* NAME=VALUE, or NULL */
         uint64_t time_limit; /* TEXT_INFINITY: none */
         bool detach;
+        bool recursive;
+        bool preserve;
+        bool resume;
         char **program; /* what stands behind "--", for a verb that takes_program; ends with NULL */
         bool help;
         bool version;
@@ -126,6 +132,11 @@ int verb_connect(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_forward(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_exec(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_shell(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_cp(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_jobs(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_attach(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_wait(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_kill(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_cid(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_guid(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_hyperv(const Verb *verb, char **args, size_t n, const Settings *s);
