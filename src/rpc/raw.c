@@ -109,6 +109,16 @@ void call_raw_commit(Call *call, size_t n)
                 stream_raw_commit(s->stream, n);
 }
 
+ssize_t call_raw_splice(Call *call, uint8_t channel, int fd, size_t n)
+{
+        Session *s = call_raw_session(call);
+
+        if (!s)
+                return -ENOTCONN;
+        s->raw.opened |= 1U << channel;
+        return stream_raw_splice(s->stream, channel, fd, n);
+}
+
 void call_raw_end(Call *call, uint8_t channel)
 {
         Session *s = call_raw_session(call);

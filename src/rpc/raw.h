@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "rpc/call.h"
 
@@ -49,6 +50,13 @@ bool call_raw_is_input_over(const Call *call);
  * breaks. Whoever produces asks call_is_congested() first. */
 char *call_raw_reserve(Call *call, uint8_t channel, size_t n);
 void call_raw_commit(Call *call, size_t n);
+/*
+ * A frame of up to n bytes (at most FRAME_PAYLOAD_MAX) of what fd has to read: out of a pipe that
+ * holds much it goes without passing through our memory. Nobody else reads from fd meanwhile; it
+ * should be non-blocking. How many bytes went (into the output, at least); 0 at the end of file;
+ * -EAGAIN and -errno as read(2) says; -ENOTCONN where the caller is gone. SIGPIPE must be ignored.
+ */
+ssize_t call_raw_splice(Call *call, uint8_t channel, int fd, size_t n);
 /* Ends one of our channels. */
 void call_raw_end(Call *call, uint8_t channel);
 

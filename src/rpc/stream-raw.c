@@ -3,8 +3,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "rpc/stream-internal.h"
 
@@ -25,6 +29,10 @@ struct StreamRaw {
  * become resident, and stay.
  */
 static char scratch[FRAME_HEADER_SIZE + FRAME_PAYLOAD_MAX];
+
+/* What is less than this is cheaper to copy than to splice; and what is copied at once. */
+#define SPLICE_MIN (16U * 1024U)
+#define COPY_MAX (64U * 1024U)
 
 int stream_raw_begin(Stream *s, unsigned channels)
 {
@@ -372,6 +380,109 @@ void stream_raw_commit(Stream *s, size_t n)
         if (buffer_append(&s->out, scratch + sent, n - sent) < 0)
                 stream_set_gone(s, -ENOMEM);
         stream_wake(s);
+}
+
+/* How many bytes wait in a pipe; 0 for what is none. */
+static size_t pipe_size(int fd)
+{
+        struct stat st;
+        int n = 0;
+
+        if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) || ioctl(fd, FIONREAD, &n) < 0)
+                return 0;
+        return n > 0 ? (size_t)n : 0;
+}
+
+/* Moves up to n bytes without waiting; returns how many. */
+static size_t stream_raw_move(Stream *s, int fd, size_t n)
+{
+        size_t moved = 0;
+
+        while (moved < n) {
+                ssize_t k;
+
+                k = splice(fd, NULL, s->fd, NULL, n - moved, SPLICE_F_NONBLOCK);
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k <= 0) {
+                        s->blocked = k < 0 && errno == EAGAIN;
+                        break;
+                }
+                moved += (size_t)k;
+        }
+        if (moved > 0) {
+                s->moved = true;
+                s->stats->bytes_sent += moved;
+        }
+        return moved;
+}
+
+/* The rest of a frame that is begun, whose n bytes are in the pipe: it must follow. */
+static void stream_raw_owe(Stream *s, int fd, size_t n)
+{
+        char *p;
+
+        p = buffer_reserve(&s->out, n);
+        if (!p) {
+                stream_set_gone(s, -ENOMEM);
+                return;
+        }
+        while (n > 0) {
+                ssize_t k;
+
+                k = read(fd, p, n);
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k <= 0) {
+                        /* Somebody else reads from it. */
+                        stream_set_gone(s, k < 0 ? -errno : -EPIPE);
+                        return;
+                }
+                buffer_commit(&s->out, (size_t)k);
+                p += k;
+                n -= (size_t)k;
+        }
+}
+
+static ssize_t stream_raw_copy(Stream *s, uint8_t channel, int fd, size_t n)
+{
+        ssize_t k;
+        char *p;
+
+        n = MIN_OF(n, (size_t)COPY_MAX);
+        p = stream_raw_reserve(s, channel, n);
+        if (!p)
+                return -ENOMEM;
+        k = read(fd, p, n);
+        if (k < 0)
+                return -errno;
+        stream_raw_commit(s, (size_t)k);
+        return k;
+}
+
+ssize_t stream_raw_splice(Stream *s, uint8_t channel, int fd, size_t n)
+{
+        size_t there = pipe_size(fd), sent;
+        char header[FRAME_HEADER_SIZE];
+
+        if (s->out.size > 0 && !s->blocked)
+                stream_flush(s);
+        if (there < SPLICE_MIN || s->out.size > 0 || s->lent || s->gone)
+                return stream_raw_copy(s, channel, fd, n);
+
+        n = MIN_OF(n, there);
+        frame_put_header((uint8_t *)header, channel, n);
+        sent = stream_send(s, header, sizeof(header));
+        if (sent == sizeof(header))
+                sent += stream_raw_move(s, fd, n);
+        if (sent < sizeof(header) &&
+            buffer_append(&s->out, header + sent, sizeof(header) - sent) < 0)
+                stream_set_gone(s, -ENOMEM);
+        if (sent < sizeof(header) + n) {
+                stream_raw_owe(s, fd, n - (sent > sizeof(header) ? sent - sizeof(header) : 0));
+                stream_wake(s);
+        }
+        return (ssize_t)n;
 }
 
 void stream_raw_end(Stream *s, uint8_t channel)

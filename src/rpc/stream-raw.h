@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <sys/types.h>
+
 #include "rpc/frame.h"
 #include "rpc/stream.h"
 
@@ -33,6 +35,8 @@ void stream_raw_resume(Stream *s);
  * anything else is written on any stream. NULL without memory: the stream is broken. */
 char *stream_raw_reserve(Stream *s, uint8_t channel, size_t n);
 void stream_raw_commit(Stream *s, size_t n);
+/* A frame of what a descriptor has to read, as call_raw_splice(). */
+ssize_t stream_raw_splice(Stream *s, uint8_t channel, int fd, size_t n);
 void stream_raw_end(Stream *s, uint8_t channel);
 
 /* Gives the socket to the owner's `lend`, once all output is out and the input is between two

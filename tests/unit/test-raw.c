@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /* Raw calls over a socket pair: the frames to the byte, pressure both ways, and how it ends. */
+#include <fcntl.h>
+
 #include "tests/unit/raw-world.h"
 
 static void test_both_ways_in_steps(void **state)
@@ -276,6 +278,87 @@ static void test_caller_does_not_read(void **state)
         assert_int_equal(f->stats.bytes_sent > seen, true);
 }
 
+/* Takes what f has sent, and checks that channel 2 counts on. */
+static void count_on(Fixture *f, FrameReader *r, Buffer *all, size_t *seen)
+{
+        size_t used;
+        FramePiece piece;
+
+        collect_bytes(f, all);
+        while (all->size > 0) {
+                int what = frame_next(r, buffer_peek(all), all->size, &used, &piece);
+
+                assert_true(what >= 0);
+                if (what == FRAME_PIECE && piece.channel == 2)
+                        for (size_t i = 0; i < piece.n; i++, (*seen)++)
+                                assert_int_equal((uint8_t)piece.data[i], *seen % 251);
+                buffer_consume(all, used);
+        }
+}
+
+/* What waits in a pipe, little or much, for a caller that reads only now and then. */
+static void test_from_a_pipe(void **state)
+{
+        static const size_t amounts[] = { 1, 70000, 16383, 16384, 5, 65536, 100, 200000, 31 };
+        Fixture *f = *state;
+        Buffer all = BUFFER_NULL;
+        FrameReader r = { 0 };
+        size_t wrote = 0, went = 0, seen = 0;
+        int pair[2];
+
+        assert_int_equal(pipe2(pair, O_CLOEXEC | O_NONBLOCK), 0);
+        assert_true(fcntl(pair[1], F_SETPIPE_SZ, 256 * 1024) > 0);
+        feed_text(f, RUN("1"));
+        collect_bytes(f, &all);
+        buffer_consume(&all, strlen(RAW("1")));
+        assert_int_equal(call_raw_splice(world.call, 2, pair[0], FRAME_PAYLOAD_MAX), -EAGAIN);
+        for (size_t i = 0; i < 10 * ELEMENTSOF(amounts); i++) {
+                static char data[200000];
+                size_t n = amounts[i % ELEMENTSOF(amounts)];
+                ssize_t k;
+
+                for (size_t j = 0; j < n; j++)
+                        data[j] = (char)((wrote + j) % 251);
+                assert_int_equal(write(pair[1], data, n), n);
+                wrote += n;
+                while ((k = call_raw_splice(world.call, 2, pair[0], 100000)) > 0)
+                        went += (size_t)k;
+                assert_int_equal(k, -EAGAIN);
+                assert_int_equal(went, wrote);
+                if (i % 3 == 0)
+                        call_notify(world.call, "raw.note", json_object_new_int(5));
+                if (i % 4 == 0)
+                        count_on(f, &r, &all, &seen);
+        }
+        fd_close(pair[1]);
+        assert_int_equal(call_raw_splice(world.call, 2, pair[0], FRAME_PAYLOAD_MAX), 0);
+        fd_close(pair[0]);
+        count_on(f, &r, &all, &seen);
+        assert_int_equal(seen, wrote);
+        assert_true(frame_is_between(&r));
+        raw_reply("1");
+}
+
+/* What is no pipe is read. */
+static void test_from_a_socket(void **state)
+{
+        Fixture *f = *state;
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
+                         0);
+        feed_text(f, RUN("1"));
+        assert_int_equal(send(pair[1], "abc", 3, 0), 3);
+        assert_int_equal(call_raw_splice(world.call, 2, pair[0], 2), 2);
+        assert_int_equal(call_raw_splice(world.call, 2, pair[0], 2), 1);
+        fd_close(pair[1]);
+        assert_int_equal(call_raw_splice(world.call, 2, pair[0], 2), 0);
+        assert_int_equal(call_raw_splice(world.call, 2, -1, 2), -EBADF);
+        fd_close(pair[0]);
+        raw_reply("{\"exit\":0}");
+        expect_words(f, false, RAW("1") "[2:ab][2:c][2][0:" ENDED("1") "][0]");
+}
+
 /* Nor is it let ask for replies without end. */
 static void test_replies_not_read(void **state)
 {
@@ -306,11 +389,17 @@ static void test_replies_not_read(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                RAW_TEST(test_both_ways_in_steps),   RAW_TEST(test_caller_ends_first),
-                RAW_TEST(test_begun_later),          RAW_TEST(test_alone),
-                RAW_TEST(test_texts_in_frames),      RAW_TEST(test_holder_takes_little),
-                RAW_TEST(test_holder_takes_nothing), RAW_TEST(test_caller_does_not_read),
+                RAW_TEST(test_from_a_pipe),
+                RAW_TEST(test_from_a_socket),
                 RAW_TEST(test_replies_not_read),
+                RAW_TEST(test_both_ways_in_steps),
+                RAW_TEST(test_caller_ends_first),
+                RAW_TEST(test_begun_later),
+                RAW_TEST(test_alone),
+                RAW_TEST(test_texts_in_frames),
+                RAW_TEST(test_holder_takes_little),
+                RAW_TEST(test_holder_takes_nothing),
+                RAW_TEST(test_caller_does_not_read),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
