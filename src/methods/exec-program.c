@@ -31,6 +31,7 @@ struct Output {
         int fd; /* negative: ended */
         sd_event_source *source;
         bool paused;
+        bool over;   /* all is read: its end is told when its owner is done with what he read */
         size_t left; /* to be read, once the program has ended */
 };
 
@@ -101,7 +102,7 @@ size_t program_read(Program *p, ProgramStream stream, char *to, size_t n)
         Output *o = &p->outputs[stream];
         ssize_t got;
 
-        if (o->fd < 0)
+        if (o->fd < 0 || o->over)
                 return 0;
         if (p->has_ended)
                 n = MIN_OF(n, o->left);
@@ -109,16 +110,25 @@ size_t program_read(Program *p, ProgramStream stream, char *to, size_t n)
                 got = n > 0 ? read(o->fd, to, n) : 0;
         while (got < 0 && errno == EINTR);
         if (got > 0) {
-                /* The end is told when there is nothing else to be had: where the owner reads into
-                 * a frame, this one has to be committed first. */
                 o->left -= p->has_ended ? (size_t)got : 0;
+                o->over = p->has_ended && o->left == 0;
                 return (size_t)got;
         }
         /* A terminal's end is EIO. Once the program has ended nobody else's output is waited for.
          */
-        if (got == 0 || errno != EAGAIN || p->has_ended)
-                output_close(o);
+        o->over = got == 0 || errno != EAGAIN || p->has_ended;
         return 0;
+}
+
+/* False where the owner can take none now. */
+static bool output_pass_on(Output *o)
+{
+        Program *p = o->program;
+
+        o->paused = !p->owner->output(p, (ProgramStream)(o - p->outputs), p->userdata);
+        if (o->over)
+                output_close(o);
+        return !o->paused;
 }
 
 /* Passes on what the program has left behind, and then tells its end. May free p. */
@@ -128,7 +138,7 @@ static void program_finish(Program *p)
                 Output *o = &p->outputs[i];
 
                 while (o->fd >= 0 && !o->paused)
-                        o->paused = !p->owner->output(p, (ProgramStream)i, p->userdata);
+                        (void)output_pass_on(o);
         }
         for (size_t i = 0; i < PROGRAM_STREAM_MAX; i++)
                 if (p->outputs[i].fd >= 0)
@@ -202,12 +212,8 @@ static void program_on_end(Spawn *spawn, const SpawnEnd *end, void *userdata)
 static int program_on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
         Output *o = userdata;
-        Program *p = o->program;
 
-        if (p->owner->output(p, (ProgramStream)(o - p->outputs), p->userdata))
-                return 0;
-        o->paused = true;
-        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return output_pass_on(o) ? 0 : sd_event_source_set_enabled(source, SD_EVENT_OFF);
 }
 
 void program_resume(Program *p)
