@@ -31,6 +31,7 @@ struct Output {
         int fd; /* negative: ended */
         sd_event_source *source;
         bool paused;
+        bool closed; /* of a terminal: no program has it open now */
         bool over;   /* all is read: its end is told when its owner is done with what he read */
         size_t left; /* to be read, once the program has ended */
 };
@@ -97,6 +98,19 @@ Program *program_free(Program *p)
         return NULL;
 }
 
+/*
+ * A terminal that no program has open may be opened again, by one that is its session's. And our
+ * end must stay: the terminal would be hung up with it, and the program, which closes its streams
+ * some time before it ends, would be killed for that. Until then only news are news.
+ */
+static void output_set_closed(Output *o, bool closed)
+{
+        if (o->closed == closed || !o->source)
+                return;
+        o->closed = closed;
+        (void)sd_event_source_set_io_events(o->source, closed ? EPOLLIN | EPOLLET : EPOLLIN);
+}
+
 size_t program_read(Program *p, ProgramStream stream, char *to, size_t n)
 {
         Output *o = &p->outputs[stream];
@@ -110,13 +124,18 @@ size_t program_read(Program *p, ProgramStream stream, char *to, size_t n)
                 got = n > 0 ? read(o->fd, to, n) : 0;
         while (got < 0 && errno == EINTR);
         if (got > 0) {
+                output_set_closed(o, false);
                 o->left -= p->has_ended ? (size_t)got : 0;
                 o->over = p->has_ended && o->left == 0;
                 return (size_t)got;
         }
-        /* A terminal's end is EIO. Once the program has ended nobody else's output is waited for.
-         */
-        o->over = got == 0 || errno != EAGAIN || p->has_ended;
+        /* Once the program has ended nobody else's output is waited for. */
+        if (p->has_ended)
+                o->over = true;
+        else if (p->terminal && got < 0 && errno == EIO)
+                output_set_closed(o, true);
+        else
+                o->over = got == 0 || errno != EAGAIN;
         return 0;
 }
 
