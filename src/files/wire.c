@@ -52,6 +52,16 @@ void wire_take(Wire *w, size_t n)
                 w->in_begin = w->in_end = 0;
 }
 
+/* As frame_next() does: an answer's line may end in more than its newline, and that may come late.
+ */
+static bool wire_has_input(Wire *w)
+{
+        while (!w->reader.begun && w->in_begin < w->in_end && w->in[w->in_begin] &&
+               strchr(" \t\r\n", w->in[w->in_begin]))
+                wire_take(w, 1);
+        return w->in_begin < w->in_end;
+}
+
 bool wire_is_between(const Wire *w)
 {
         return frame_is_between(&w->reader);
@@ -132,11 +142,7 @@ int wire_next(Wire *w, bool take_control, FramePiece *ret)
         int r;
 
         for (;;) {
-                /* As frame_next() does: an answer's line may end in more than its newline. */
-                while (!w->reader.begun && w->in_begin < w->in_end &&
-                       strchr(" \t\r\n", w->in[w->in_begin]) && w->in[w->in_begin])
-                        wire_take(w, 1);
-                n = w->in_end - w->in_begin;
+                n = wire_has_input(w) ? w->in_end - w->in_begin : 0;
                 if (frame_is_between(&w->reader) && !take_control && n >= FRAME_HEADER_SIZE &&
                     w->in[w->in_begin + FRAME_HEADER_SIZE - 1] == FRAME_CONTROL)
                         return WIRE_CONTROL;
@@ -176,7 +182,7 @@ static int wire_send(Wire *w)
         int r;
 
         while (wire_waiting(w) > 0) {
-                bool hears = !w->deaf && w->in_end == w->in_begin;
+                bool hears = !w->deaf && !wire_has_input(w);
 
                 /* What the peer says is looked for each time: a peer that reads fast would else
                  * never be heard. What it has said already waits until we have finished. */
@@ -212,7 +218,7 @@ int wire_flush(Wire *w)
         r = wire_send(w);
         if (r < 0)
                 return r;
-        return w->in_end > w->in_begin ? WIRE_CONTROL : WIRE_DONE;
+        return wire_has_input(w) ? WIRE_CONTROL : WIRE_DONE;
 }
 
 int wire_reserve(Wire *w, size_t n, char **ret)
@@ -260,7 +266,7 @@ int wire_wait(Wire *w, int fd, short events)
         int r;
 
         /* With the wire's input full nothing more is to be learned from it. */
-        if (w->in_end > w->in_begin)
+        if (wire_has_input(w))
                 return WIRE_CONTROL;
         for (;;) {
                 if (poll(p, ELEMENTSOF(p), -1) < 0 && errno != EINTR)
@@ -269,10 +275,10 @@ int wire_wait(Wire *w, int fd, short events)
                         return -EINTR;
                 if (p[2].revents) {
                         r = wire_receive(w);
-                        if (r > 0)
-                                return WIRE_CONTROL;
-                        if (r != -EAGAIN)
+                        if (r < 0 && r != -EAGAIN)
                                 return r;
+                        if (wire_has_input(w))
+                                return WIRE_CONTROL;
                 }
                 if (p[0].revents)
                         return 0;
