@@ -13,6 +13,10 @@
 #include "methods/members.h"
 #include "rpc/raw.h"
 
+/* One that has nothing to do is kept so long: a caller who asks now and then need not wait for its
+ * start. */
+#define IDLE_USEC UINT64_C(60000000)
+
 /* Its address is the key of a connection's helpers. */
 static const char helpers_key;
 
@@ -285,6 +289,7 @@ static bool helper_start(FileHelper *h)
         const FileProcessSettings settings = {
                 .max_message = context->config->agent.max_message,
                 .scope = h->scope,
+                .idle_usec = IDLE_USEC,
         };
         Members m;
         _cleanup_json_ json_object *hello = NULL;

@@ -22,6 +22,7 @@ typedef struct FileProcessSettings FileProcessSettings;
 struct FileProcessSettings {
         size_t max_message; /* bytes of content in a message, which sets its bound */
         ProgramScope scope;
+        uint64_t idle_usec; /* after so long without work it is ended */
 };
 
 /* Each may free the process. */

@@ -18,7 +18,6 @@
 #include "proc/lines.h"
 
 #define READ_SIZE ((size_t)64 * 1024)
-#define IDLE_USEC UINT64_C(60000000)
 #define TIMER_ACCURACY UINT64_C(1000000)
 /* To remove what it has begun, before it is killed. */
 #define KILL_TIMEOUT UINT64_C(10000000)
@@ -40,6 +39,7 @@ struct FileProcess {
         const FileProcessOwner *owner; /* NULL: it was freed */
         void *userdata;
         size_t max;
+        uint64_t idle_usec;
         Spawn *spawn; /* NULL: it has ended */
         Lines *lines;
         int fd;
@@ -134,8 +134,8 @@ void file_process_set_idle(FileProcess *p, bool idle)
                 return;
         list_append(&p->context->file_pool->idle, &p->link);
         /* Without a timer it stays as long as its connection. */
-        (void)sd_event_add_time_relative(p->context->event, &p->timer, CLOCK_MONOTONIC, IDLE_USEC,
-                                         TIMER_ACCURACY, process_on_idle, p);
+        (void)sd_event_add_time_relative(p->context->event, &p->timer, CLOCK_MONOTONIC,
+                                         p->idle_usec, TIMER_ACCURACY, process_on_idle, p);
 }
 
 /* Output */
@@ -375,6 +375,7 @@ int file_process_new(AgentContext *context, const FileProcessSettings *settings,
                 .userdata = userdata,
                 .max = MAX_OF(MESSAGE_FACTOR * MIN_OF(settings->max_message, MAX_MESSAGE_MAX),
                               MESSAGE_MIN),
+                .idle_usec = settings->idle_usec,
                 .fd = -EBADF,
                 .out_fd = -EBADF,
         };
