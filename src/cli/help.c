@@ -52,7 +52,8 @@ static void print_all(void)
         for (const Option *o = options; o->name; o++)
                 print_option(o);
         print_target();
-        printf("\nExit codes: 0 done, 1 the guest said no, 2 usage, 3 no connection, 124 timeout.\n"
+        printf("\nExit codes: 0 done, 1 the guest said no, 2 usage, 3 no connection, 124 timeout;\n"
+               "of exec, shell, attach and wait the program's own, or 255.\n"
                "See guestwire(1).\n");
 }
 
