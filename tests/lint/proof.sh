@@ -5,14 +5,14 @@
 cd "$srcdir/tests" || exit 1
 missing=
 for name in $(grep -oE '\btest_[a-z0-9_]+\b' PROOF.md | sort -u); do
-        grep -rqE "\b$name\b" --include='*.c' --include='*.py' unit integration ||
-                test -e "integration/$name.py" || missing="$missing $name"
+        grep -rqE "\b$name\b" --include='*.c' --include='*.py' unit integration vm ||
+                test -e "integration/$name.py" || test -e "vm/$name.py" || missing="$missing $name"
 done
 for name in $(grep -oE '\btest-[a-z-]+\b' PROOF.md | sort -u); do
         test -e "unit/$name.c" || missing="$missing $name"
 done
 for name in $(grep -oE '\b[A-Z][A-Za-z]*[a-z]\.(\*|test_)' PROOF.md | sed 's/\..*//' | sort -u); do
-        grep -qE "^class $name\b" integration/*.py || missing="$missing $name"
+        grep -qE "^class $name\b" integration/*.py vm/*.py || missing="$missing $name"
 done
 
 # "FILE: a, b" and "Class.a, b", one to a line, against what there is.
@@ -30,7 +30,7 @@ existing() {
         awk 'FNR == 1 { class = "" }
              /^class / { class = $2; sub(/[(:].*/, "", class) }
              /^    def test_/ && class != "" { name = $2; sub(/\(.*/, "", name); print class "." name }' \
-                integration/*.py
+                integration/*.py vm/*.py
 }
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT

@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: MIT
+"""The guest laboratory: whole guests under QEMU, seen from their host.
+
+A Host is one vhost-device-vsock that serves two guests of one group; a Guest is a QEMU on a copy
+of the image. What is tested goes through the Unix socket of the first; Guest.run() goes through
+a serial port and shares nothing with it, so that it answers where the agent does not.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "integration"))
+import harness  # noqa: E402
+
+IMAGE = os.environ.get("VM_IMAGE", "")
+DEVICE = os.environ.get("VM_DEVICE", "vhost-device-vsock")
+# Where logs, journals and cores of a failure stay.
+LOGS = os.environ.get("VM_LOGS", "")
+# Everything is emulated, on a machine that may do other things besides.
+BOOT = float(os.environ.get("VM_BOOT_DEADLINE", 240))
+DEADLINE = float(os.environ.get("VM_DEADLINE", 60))
+
+CID, SIBLING = 21, 22
+
+# MESSAGE_IDs of guestwired(8).
+STARTED = "2bf544c4beb548d2938958023ab2f829"
+STOPPED = "c3fdfc18722d4722b0c4b1b4b7463560"
+RELOADED = "d16ff1c423ee4f96a32835655aec8906"
+NOT_RELOADED = "1cae9f7cd44745118ad2bfa5d7583046"
+LISTENING = "043c4da59bca422e9cfa2e0df5f797de"
+NOT_LISTENING = "a4da99fb4bdb4912be2f38d7025061db"
+REFUSED = "19cd145e927647228f025d18a79bac60"
+CALLED = "53870f4435e54af2bddf4750af061a16"
+
+
+def quote(*words):
+    return " ".join(shlex.quote(str(word)) for word in words)
+
+
+class Done:
+    """What a command came to."""
+
+    def __init__(self, command, status, out, err):
+        self.command, self.status = command, status
+        self.stdout, self.stderr = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+
+    def __repr__(self):
+        return "%s: status %d\nstdout: %s\nstderr: %s" % (
+            self.command, self.status, self.stdout, self.stderr)
+
+
+def started(command, log):
+    """A process that does not outlive this one, whatever ends it."""
+    with open(log, "ab") as file:
+        return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command],
+                                stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                                start_new_session=True)
+
+
+class Host:
+    """The device behind the guests' vsock, and the folder of all that belongs to them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        guests = []
+        for cid in (CID, SIBLING):
+            guests += ["--vm", "guest-cid=%d,socket=%s,uds-path=%s,groups=laboratory" % (
+                cid, self.socket(cid), self.mux(cid))]
+        self.process = started([DEVICE, *guests], os.path.join(folder, "device.log"))
+        harness.until(lambda: os.path.exists(self.socket(SIBLING)), "vhost-device-vsock is up")
+
+    def socket(self, cid):
+        return os.path.join(self.folder, "%d.device" % cid)
+
+    def mux(self, cid):
+        return os.path.join(self.folder, "%d.mux" % cid)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Guest:
+    """A virtual machine; `vsock`: with the device. It is running once it is made."""
+
+    def __init__(self, host, cid, append="", vsock=True, options=()):
+        self.host, self.cid = host, cid
+        self.name = str(cid)
+        self.mux = host.mux(cid)
+        self.disk = self.path("disk")
+        self.lock = threading.Lock()
+        self.control = None
+        subprocess.run(["cp", "--sparse=always", "--reflink=auto",
+                        os.path.join(IMAGE, "disk"), self.disk], check=True)
+        self._start(append, vsock, options)
+
+    def path(self, kind):
+        return os.path.join(self.host.folder, "%s.%s" % (self.name, kind))
+
+    def _start(self, append, vsock, options):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path("control"))
+        command = [
+            "qemu-system-x86_64", "-machine", "q35,memory-backend=memory",
+            "-object", "memory-backend-memfd,id=memory,size=1G,share=on", "-m", "1024",
+            "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+            "-kernel", os.path.join(IMAGE, "vmlinuz"), "-initrd", os.path.join(IMAGE, "initrd"),
+            "-append", "root=/dev/vda rw console=ttyS0 panic=-1 quiet " + append,
+            "-drive", "file=%s,if=virtio,format=raw,cache=unsafe" % self.disk,
+            "-display", "none", "-no-reboot", "-nic", "none",
+            "-serial", "file:" + self.path("console"),
+            "-serial", "unix:%s,server=on,wait=off" % self.path("terminal"),
+            "-device", "virtio-serial-pci",
+            "-chardev", "socket,id=control,path=%s,server=on,wait=off" % self.path("control"),
+            "-device", "virtserialport,chardev=control,name=control",
+            "-chardev", "file,id=journal,append=on,path=" + self.path("journal"),
+            "-device", "virtserialport,chardev=journal,name=journal"]
+        if vsock:
+            command += ["-chardev", "socket,id=vsock,path=" + self.host.socket(self.cid),
+                        "-device", "vhost-user-vsock-pci,chardev=vsock"]
+        self.started = time.monotonic()
+        self.process = started(command + list(options), self.path("qemu"))
+        self.control = harness.until(self._connect, "QEMU's control socket")
+
+    def _connect(self):
+        if self.process.poll() is not None:
+            raise AssertionError("QEMU has ended (%d); see %s" % (
+                self.process.returncode, self.path("qemu")))
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            control.connect(self.path("control"))
+        except OSError:
+            control.close()
+            return None
+        return control
+
+    def run(self, *command, text=b"", timeout=DEADLINE, check=True):
+        """Runs a shell's command as root, or several words as they are."""
+        line = command[0] if len(command) == 1 else quote(*command)
+        data = line.encode()
+        text = text if isinstance(text, bytes) else text.encode()
+        with self.lock:
+            # Before the guest is up, the command waits for it.
+            self.control.settimeout(timeout + BOOT)
+            self.control.sendall(struct.pack(">III", int(timeout), len(data), len(text)) +
+                                 data + text)
+            status, out, err = struct.unpack(">III", self._receive(12))
+            done = Done(line, status, self._receive(out), self._receive(err))
+        if check and done.status != 0:
+            raise AssertionError("in guest %s: %r" % (self.name, done))
+        return done
+
+    def _receive(self, size):
+        data = b""
+        while len(data) < size:
+            piece = self.control.recv(size - len(data))
+            if not piece:
+                raise AssertionError("guest %s has gone" % self.name)
+            data += piece
+        return data
+
+    def out(self, *command, **options):
+        return self.run(*command, **options).stdout.strip()
+
+    def write(self, path, text, mode=0o644):
+        """Writes a file of the guest's."""
+        self.run("umask 077; cat >%s && chmod %o %s" % (quote(path), mode, quote(path)), text=text)
+
+    def property(self, name, unit="guestwired.service"):
+        return self.out("systemctl", "show", "--value", "-p", name, unit)
+
+    def target(self, port=None):
+        return "mux:%s" % self.mux if port is None else "mux:%s:%d" % (self.mux, port)
+
+    def wait_boot(self):
+        return self.run("systemctl is-system-running --wait", timeout=BOOT, check=False)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        if self.control is not None:
+            self.control.close()
+
+    def keep(self, folder):
+        """Console, journal and core dumps, for who reads about a failure."""
+        os.makedirs(folder, exist_ok=True)
+        # What the guest did not write down is not on its disk.
+        if self.process.poll() is None:
+            with contextlib.suppress(AssertionError, OSError):
+                self.run("sync; rm -rf /var/crash/lost+found", timeout=10, check=False)
+        for kind in ("console", "journal", "qemu"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy(self.path(kind), folder)
+        cores = os.path.join(folder, self.name + ".cores")
+        os.makedirs(cores, exist_ok=True)
+        subprocess.run(["debugfs", "-R", "rdump /var/crash %s" % cores, self.disk],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, check=False)
+        shutil.copy(os.path.join(self.host.folder, "device.log"), folder)
+
+
+def guestwire(*words, timeout=DEADLINE, **options):
+    """The host's client. Its result, whatever that is."""
+    return subprocess.run([os.path.join(IMAGE, "host/usr/bin/guestwire"), *map(str, words)],
+                          stdin=options.pop("stdin", subprocess.DEVNULL),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=timeout, check=False, universal_newlines=True, **options)
+
+
+def dial(mux, port):
+    """A connection to a guest's port through the Unix socket; an error where nobody listens."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(DEADLINE)
+        sock.connect(mux)
+        sock.sendall(b"CONNECT %d\n" % port)
+        line = b""
+        while not line.endswith(b"\n"):
+            piece = sock.recv(1)
+            if not piece:
+                raise ConnectionRefusedError("nobody listens on port %d" % port)
+            line += piece
+        if not line.startswith(b"OK "):
+            raise AssertionError("not an answer to CONNECT: %r" % line)
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
+class Laboratory:
+    """One host and its guests, booted when they are first asked for and shared by all tests."""
+
+    def __init__(self):
+        self.folder = self.host = None
+        self.guests = {}
+
+    def _open(self):
+        if self.host is None:
+            # Short: a Unix socket's path has 107 bytes.
+            self.folder = tempfile.mkdtemp(prefix="guestwire-vm.", dir="/var/tmp")
+            self.host = Host(self.folder)
+            atexit.register(self.close)
+        return self.host
+
+    def guest(self, cid=CID, **options):
+        """The guest with this CID. Options count when it is not running yet."""
+        if cid not in self.guests:
+            self.guests[cid] = Guest(self._open(), cid, **options)
+        return self.guests[cid]
+
+    def sibling(self):
+        """A second guest of the same group, which boots without the modules of vsock."""
+        if SIBLING not in self.guests:
+            modules = ("vsock", "vmw_vsock_virtio_transport", "vmw_vsock_vmci_transport",
+                       "vsock_loopback", "hv_sock")
+            guest = self.guest(SIBLING, append="modprobe.blacklist=" + ",".join(modules))
+            guest.wait_boot()
+        return self.guests[SIBLING]
+
+    def keep(self):
+        if LOGS:
+            for guest in self.guests.values():
+                guest.keep(LOGS)
+
+    def close(self):
+        for guest in self.guests.values():
+            guest.kill()
+        self.guests = {}
+        if self.host is not None:
+            self.host.stop()
+            self.host = None
+            shutil.rmtree(self.folder, True)
+
+
+LABORATORY = Laboratory()
+
+
+class TestCase(unittest.TestCase):
+    """A test of the first guest, whose agent it leaves running."""
+
+    longMessage = True
+    maxDiff = None
+
+    def setUp(self):
+        self.guest = LABORATORY.guest()
+        self.addCleanup(self._look_back)
+
+    def _look_back(self):
+        cores = self.guest.out("ls /var/crash")
+        if cores:
+            LABORATORY.keep()
+            self.guest.run("rm -f /var/crash/*")
+        self.assertEqual(cores, "", "programs of the guest have dumped core")
+
+    def guestwire(self, *words, status=0, **options):
+        """The client, which is to end with this status."""
+        done = guestwire(*words, **options)
+        self.assertEqual(done.returncode, status, "guestwire %s\n%s%s" % (
+            quote(*words), done.stdout, done.stderr))
+        return done
+
+    def call(self, method, *params, port=1001, status=0):
+        """The result of a call of the first guest's agent, or with status 1 the error."""
+        done = self.guestwire("call", "--json", self.guest.target(port), method, *params,
+                              status=status)
+        reply = json.loads(done.stdout)
+        return reply if status == 0 else reply["error"]
+
+    def connect(self, port):
+        """A raw connection to a port of the first guest, closed when the test ends."""
+        sock = dial(self.guest.mux, port)
+        self.addCleanup(sock.close)
+        return sock
+
+    def drop_in(self, name, text):
+        """A drop-in of the agent's configuration, in force when this returns, until the end."""
+        path = "/etc/guestwire/conf.d/%s.conf" % name
+
+        def remove():
+            self.guest.run("rm", "-f", path)
+            self.reload()
+        self.addCleanup(remove)
+        self.guest.write(path, text)
+        self.reload()
+
+    def reload(self, message=RELOADED):
+        """systemctl reload, and the log's word that it was (or was not) done."""
+        since = self.now()
+        self.guest.run("systemctl reload guestwired")
+        return self.wait_message(message, since)
+
+    def wait_message(self, message, since, *matches):
+        """The first entry of the agent's with this MESSAGE_ID after that number."""
+        return harness.until(lambda: self.journal("MESSAGE_ID=" + message, *matches, since=since),
+                             "an entry %s" % message, DEADLINE)[0]
+
+    def wait_ping(self, port=None, timeout=DEADLINE):
+        """Until the agent answers."""
+        self.guestwire("ping", "-c", 1, "--wait", "--timeout", "%ds" % timeout,
+                       self.guest.target(port), timeout=timeout + 10)
+
+    def journal(self, *matches, since=0):
+        """The agent's entries as dictionaries, those numbered above `since`."""
+        # journalctl --after-cursor leaves out the first entry that matches.
+        lines = self.guest.out("journalctl", "-b", "-q", "-o", "json",
+                               "_SYSTEMD_UNIT=guestwired.service", *matches)
+        found = [json.loads(line) for line in lines.split("\n") if line]
+        return [entry for entry in found if number(entry["__CURSOR"]) > since]
+
+    def now(self):
+        """The number of the journal's last entry."""
+        self.guest.run("journalctl --sync")
+        return number(self.guest.out("journalctl -b -q -n 0 --show-cursor").split("cursor: ")[1])
+
+    def log(self, since):
+        """All messages of the journal after that number, one a line."""
+        self.guest.run("journalctl --sync")
+        lines = self.guest.out("journalctl -b -q -o json --output-fields=MESSAGE").split("\n")
+        found = [json.loads(line) for line in lines if line]
+        return "\n".join(str(entry.get("MESSAGE")) for entry in found
+                         if number(entry["__CURSOR"]) > since)
+
+
+def number(cursor):
+    """Entries of one journal are numbered."""
+    return int(dict(part.split("=") for part in cursor.split(";"))["i"], 16)
+
+
+def interrupted(*_):
+    sys.exit(143)
+
+
+def main(modules):
+    """Runs the tests of these modules, those that match the arguments."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, interrupted)
+    loader = unittest.defaultTestLoader
+    suite = unittest.TestSuite(loader.loadTestsFromName(name) for name in modules)
+    tests = list(harness.wanted(suite, sys.argv[1:]))
+    print("1..%d" % len(tests), flush=True)
+    result = Result()
+    unittest.TestSuite(tests).run(result)
+    LABORATORY.close()
+    sys.exit(0 if not (result.failures or result.errors) and tests else 1)
+
+
+class Result(harness.TapResult):
+    """TAP; each failure leaves what the guests had to say."""
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.begun = time.monotonic()
+
+    def _note(self, error):
+        super()._note(error)
+        LABORATORY.keep()
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        print("# %.1f s" % (time.monotonic() - self.begun), flush=True)
