@@ -62,7 +62,8 @@ static const char *const reason_hints[REASON_MAX] = {
                 "`methods` and `block-methods` of that port in the guest's guestwire.conf decide",
         [REASON_NOT_PRIVILEGED] =
                 ("run guestwire as root; where that proves nothing (Hyper-V, a VMM's Unix socket, "
-                 "TCP) `trust` of that port in the guest's guestwire.conf decides"),
+                 "TCP) give --token FILE, or `trust` of that port in the guest's guestwire.conf "
+                 "decides otherwise"),
         [REASON_UNSUPPORTED] = "this guest cannot do it",
         [REASON_NOT_READY] = "try again in a moment",
         [REASON_UNAVAILABLE] = "something that it needs is not running in the guest",
@@ -147,7 +148,8 @@ char *explain_refusal(const Address *target, const char *method, json_object *er
                 return text_format("the guest does not take these parameters for `%s`: %s; "
                                    "`guestwire methods %s` shows which it takes",
                                    name, message, to ?: "TARGET");
-        if (code == RPC_APPLICATION_ERROR && reason)
+        /* What is wrong with a token is said there, and no other way is to be advertised. */
+        if (code == RPC_APPLICATION_ERROR && reason && strcmp(method, "agent.authenticate") != 0)
                 hint = hint_for_reason(reason);
         if (!hint && code == RPC_APPLICATION_ERROR)
                 return text_format("the guest said no to `%s`: %s%s%s%s%s", name, message,

@@ -10,6 +10,7 @@
 #include "cli/explain.h"
 #include "cli/json.h"
 #include "cli/output.h"
+#include "cli/prove.h"
 #include "io/dial.h"
 
 /* What the last attempt of a --wait failed of. */
@@ -88,13 +89,21 @@ static int open_address(const Address *target, const Settings *s, unsigned dial_
 int target_open(const char *text, const Settings *s, Client **ret)
 {
         _cleanup_address_ Address target = ADDRESS_NULL;
+        _cleanup_(client_freep) Client *c = NULL;
+        _cleanup_(token_freep) Token *token = NULL;
         int r;
 
         r = target_parse(text, NULL, &target);
-        if (r != EXIT_OK)
-                return r;
-        return open_address(&target, s, geteuid() == 0 ? DIAL_PRIVILEGED_PORT : 0, client_wait,
-                            ret);
+        if (r == EXIT_OK)
+                r = prove_load(s, &token);
+        if (r == EXIT_OK)
+                r = open_address(&target, s, geteuid() == 0 ? DIAL_PRIVILEGED_PORT : 0, client_wait,
+                                 &c);
+        if (r == EXIT_OK && token)
+                r = prove_token(c, s, token);
+        if (r == EXIT_OK)
+                *ret = TAKE_PTR(c);
+        return r;
 }
 
 int target_connect(const Address *target, const Settings *s, Client **ret)

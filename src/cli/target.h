@@ -9,9 +9,9 @@
 /* What the verbs that talk to a guest share: to connect, to call, and to say what went wrong. */
 
 /*
- * Connects to a TARGET as the settings say: privileged if we are root, waiting if asked to. The
- * client's deadline is set for the rest of the verb. EXIT_OK with *ret owned by the caller, or
- * another ExitCode: then the reason has been printed.
+ * Connects to a TARGET as the settings say: privileged if we are root, waiting if asked to, and
+ * proving the token if there is one. The client's deadline is set for the rest of the verb. EXIT_OK
+ * with *ret owned by the caller, or another ExitCode: then the reason has been printed.
  */
 int target_open(const char *text, const Settings *s, Client **ret);
 

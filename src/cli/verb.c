@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-#define OPTIONS_RPC (OPTION_TIMEOUT | OPTION_WAIT | OPTION_JSON)
+#define OPTIONS_RPC (OPTION_TIMEOUT | OPTION_WAIT | OPTION_JSON | OPTION_TOKEN)
 #define INTERVAL_MIN 1000U /* a ping each millisecond is enough for anybody */
 
 const Verb verbs[] = {
@@ -84,8 +84,9 @@ const Verb verbs[] = {
                   "gives\n"
                   "up. With -t it has a terminal, of the size of ours, and a terminal here is\n"
                   "handed over to it.",
-          .options = OPTION_WAIT | OPTION_JSON | OPTION_INPUT | OPTION_TERMINAL | OPTION_USER |
-                     OPTION_ENVIRONMENT | OPTION_DIRECTORY | OPTION_TIME_LIMIT | OPTION_DETACH,
+          .options = OPTION_TOKEN | OPTION_WAIT | OPTION_JSON | OPTION_INPUT | OPTION_TERMINAL |
+                     OPTION_USER | OPTION_ENVIRONMENT | OPTION_DIRECTORY | OPTION_TIME_LIMIT |
+                     OPTION_DETACH,
           .takes_target = true,
           .takes_program = true,
           .min_args = 1,
@@ -97,7 +98,7 @@ const Verb verbs[] = {
           .help = "The login shell of USER, or of whom the agent runs as, in a terminal. It ends "
                   "with\n"
                   "the shell's exit status.",
-          .options = OPTION_TIMEOUT | OPTION_WAIT,
+          .options = OPTION_TIMEOUT | OPTION_WAIT | OPTION_TOKEN,
           .takes_target = true,
           .min_args = 1,
           .max_args = 2,
@@ -110,8 +111,8 @@ const Verb verbs[] = {
                   "output. A directory as DST takes things in under their names. What is replaced "
                   "is\n"
                   "replaced at the end, in one step. A local name with a colon is written ./a:b.",
-          .options = OPTION_TIMEOUT | OPTION_WAIT | OPTION_RECURSIVE | OPTION_PRESERVE |
-                     OPTION_RESUME | OPTION_USER,
+          .options = OPTION_TIMEOUT | OPTION_WAIT | OPTION_TOKEN | OPTION_RECURSIVE |
+                     OPTION_PRESERVE | OPTION_RESUME | OPTION_USER,
           .min_args = 2,
           .max_args = ARGS_ANY,
           .run = verb_cp },
@@ -132,7 +133,7 @@ const Verb verbs[] = {
                   "ours, as of exec. Ctrl-C ends it; the job goes on. With -i our standard input "
                   "is\n"
                   "sent to a job that was started with -i or -t.",
-          .options = OPTION_WAIT | OPTION_INPUT,
+          .options = OPTION_TOKEN | OPTION_WAIT | OPTION_INPUT,
           .takes_target = true,
           .min_args = 2,
           .max_args = 2,
@@ -141,7 +142,7 @@ const Verb verbs[] = {
           .args = "TARGET JOB",
           .summary = "Wait for a job's end",
           .help = "Its exit status is ours, as of exec.",
-          .options = OPTION_WAIT | OPTION_JSON | OPTION_TIME_LIMIT,
+          .options = OPTION_TOKEN | OPTION_WAIT | OPTION_JSON | OPTION_TIME_LIMIT,
           .takes_target = true,
           .min_args = 2,
           .max_args = 2,
@@ -178,7 +179,8 @@ const Verb verbs[] = {
                   "the host. The ports are those that the agent tells, or those of a "
                   "configuration\n"
                   "file.",
-          .options = OPTION_TIMEOUT | OPTION_WAIT | OPTION_CONFIG | OPTION_REG | OPTION_UNREGISTER,
+          .options = OPTION_TIMEOUT | OPTION_WAIT | OPTION_TOKEN | OPTION_CONFIG | OPTION_REG |
+                     OPTION_UNREGISTER,
           .takes_target = true,
           .max_args = 1,
           .run = verb_hyperv },
@@ -346,6 +348,14 @@ static int set_resume(Settings *s, const char *value)
         return 0;
 }
 
+static int set_token(Settings *s, const char *value)
+{
+        if (!value[0])
+                return -EINVAL;
+        s->token = value;
+        return 0;
+}
+
 static int set_help(Settings *s, const char *value)
 {
         s->help = true;
@@ -398,6 +408,8 @@ const Option options[] = {
           NULL },
         { "unregister", 0, NULL, false, OPTION_UNREGISTER, "Print what removes the ports again",
           set_unregister, NULL },
+        { "token", 0, "FILE", false, OPTION_TOKEN,
+          "Prove the token in FILE to the agent, and have the agent prove it", set_token, "file" },
         { "help", 'h', NULL, false, OPTION_HELP, "Print this help", set_help, NULL },
         { "version", 0, NULL, false, OPTION_VERSION, "Print the version", set_version, NULL },
         {},

@@ -47,6 +47,7 @@ typedef enum OptionBit {
         OPTION_RECURSIVE = 1 << 20,
         OPTION_PRESERVE = 1 << 21,
         OPTION_RESUME = 1 << 22,
+        OPTION_TOKEN = 1 << 23,
 } OptionBit;
 
 /* What the options set. Times are microseconds. */
@@ -71,6 +72,7 @@ struct Settings {
         bool recursive;
         bool preserve;
         bool resume;
+        const char *token; /* the file of one, or NULL */
         char **program; /* what stands behind "--", for a verb that takes_program; ends with NULL */
         bool help;
         bool version;

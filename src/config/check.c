@@ -109,6 +109,11 @@ static void check_trust(ConfigMerge *m, const ConfigSection *s)
         const char *what =
                 l->handler == HANDLER_EXEC ? "run the program" : "call privileged methods";
 
+        if ((l->trust & TRUST_TOKEN) && l->handler != HANDLER_RPC)
+                check_problem(m, s, "trust",
+                              "the token is proved by calls of agent.authenticate, which handler = "
+                              "%s does not take: remove token, or set handler = rpc",
+                              handler_kind_to_text(l->handler));
         /* Where there is nothing but the connection, who may connect is all that is asked. */
         if (l->handler != HANDLER_RPC && l->handler != HANDLER_EXEC)
                 return;
@@ -117,13 +122,14 @@ static void check_trust(ConfigMerge *m, const ConfigSection *s)
         if (l->address.kind == ADDRESS_TCP)
                 check_problem(m, s, "trust",
                               "trust = peers would let everybody who can open a TCP connection "
-                              "%s: use trust = nobody or a unix: address, or add "
+                              "%s: use trust = token or nobody or a unix: address, or add "
                               "trust-unsafe = yes if you mean it",
                               what);
         else if (!origin_of(s, "peers")->bad && cid_set_is_wider_than_host(&l->peers))
                 check_problem(m, s, "trust",
                               "trust = peers would let more than the host %s: use peers = host "
-                              "or trust = privileged, or add trust-unsafe = yes if you mean it",
+                              "or trust = privileged or token, or add trust-unsafe = yes if you "
+                              "mean it",
                               what);
 }
 

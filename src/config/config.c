@@ -63,7 +63,51 @@ Config *config_unref(Config *c)
                 config_method_free(c->methods[i]);
         free(c->methods);
         done_fields(&c->agent, CONFIG_SECTION_AGENT);
+        (void)token_free(c->token);
         free(c);
+        return NULL;
+}
+
+/* -EINVAL with a problem of that file noted, or -ENOMEM. */
+static int token_problem(ConfigErrors *errors, const char *path, const char *problem)
+{
+        int r = text_list_take(&errors->list,
+                               text_format("%s: the token: %s", path, problem ?: "out of memory"));
+
+        return r < 0 ? r : -EINVAL;
+}
+
+int config_load_token(Config *c, ConfigErrors *errors)
+{
+        _cleanup_free_ char *credential = NULL, *problem = NULL;
+        const char *path = c->agent.token_file;
+        Token *token = NULL;
+        int r;
+
+        if (!path) {
+                r = credential_path("guestwire.token", &credential);
+                if (r < 0)
+                        return r == -ENOENT ? 0 : r;
+                path = credential;
+        }
+        r = token_read(path, credential ? 0 : TOKEN_CHECK_FILE, &token, &problem);
+        /* A host gives its guests credentials, or does not. */
+        if (r == -ENOENT && credential)
+                return 0;
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return token_problem(errors, path, problem);
+        (void)token_free(c->token);
+        c->token = token;
+        return 0;
+}
+
+const char *config_lacks_token(const Config *c)
+{
+        for (size_t i = 0; i < c->n_listens && !c->token; i++)
+                if (c->listens[i]->trust & TRUST_TOKEN)
+                        return c->listens[i]->section;
         return NULL;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/macros.h"
+#include "config/token.h"
 #include "io/address.h"
 #include "io/cids.h"
 #include "io/listen.h"
@@ -35,6 +36,7 @@ typedef enum Trust {
         TRUST_NOBODY = 0,
         TRUST_PRIVILEGED = 1 << 0, /* peer_is_root() */
         TRUST_PEERS = 1 << 1,      /* everybody whom `peers` let in */
+        TRUST_TOKEN = 1 << 2,      /* who has proved the token: agent.authenticate */
 } Trust;
 
 /* Where a program runs. */
@@ -52,14 +54,15 @@ struct AgentSettings {
         uint64_t max_calls;       /* in flight on one connection */
         uint64_t message_timeout; /* microseconds for a text once begun; TEXT_INFINITY: none */
         uint64_t shutdown_timeout;
-        ProgramScope scope;  /* of what does not say itself */
-        char **properties;   /* of every transient unit; those of a section come after these */
+        ProgramScope scope;    /* of what does not say itself */
+        char **properties;     /* of every transient unit; those of a section come after these */
         uint64_t max_programs; /* of exec.*, running at once, over all connections */
         uint64_t max_output;   /* bytes captured of each stream of exec.run */
         uint64_t max_jobs;     /* of exec.start, running and finished */
         uint64_t job_output;   /* bytes kept of each stream of a job */
         uint64_t job_keep;     /* microseconds that a finished job is kept; TEXT_INFINITY: as long
                                 * as there is room */
+        char *token_file;      /* absolute; NULL: the token is the credential guestwire.token */
 };
 
 /* What all processes of one program may use together. */
@@ -159,6 +162,7 @@ struct Config {
         size_t n_listens;
         MethodSettings **methods; /* by name */
         size_t n_methods;
+        Token *token; /* of config_load_token(); NULL: none */
 };
 
 /* Every error of a load, as "file:line: what, and what to do" (no newline). */
@@ -169,7 +173,8 @@ struct ConfigErrors {
 /*
  * Reads file alone, or with file NULL the installed configuration: `guestwire.conf` in the
  * system's configuration folder (it may be absent) and the drop-ins, as guestwire.conf(5)
- * orders and masks them. All errors of all files are collected. 0 with *ret owned by the
+ * orders and masks them, and at last the credential `guestwire.conf` of this process, if it has one
+ * (systemd.exec(5)). All errors of all files are collected. 0 with *ret owned by the
  * caller (config_unref); -EINVAL with *errors filled; -ENOMEM. An absent or unreadable
  * explicit `file` is an error in the list too.
  */
@@ -186,6 +191,15 @@ int config_load_from(const char *main_file, const char *const *folders, Config *
 int config_load_text(const char *name, const char *text, size_t n, Config **ret,
                      ConfigErrors *errors);
 
+/*
+ * What the configuration refers to and does not hold: the token, from `token-file` or else from the
+ * credential `guestwire.token`, which need not be there. Whoever just looks at a configuration may
+ * not be allowed to read it, and does without. 0; -EINVAL with *errors filled; -ENOMEM.
+ */
+int config_load_token(Config *c, ConfigErrors *errors);
+/* A section whose `trust` names `token` while there is none; or NULL. Borrowed. */
+const char *config_lacks_token(const Config *c);
+
 /* The effective configuration, every key of every section, in the form that config_load() reads. */
 void config_print(const Config *c, FILE *f);
 
@@ -194,9 +208,8 @@ Config *config_unref(Config *c);
 DEFINE_CLEANUP(Config, config_unref)
 #define _cleanup_config_ _cleanup_(config_unrefp)
 
-/* The name of a handler ("rpc") and of a trust mask ("privileged"). Constant strings. */
+/* The name of a handler ("rpc"). Constant strings. */
 const char *handler_kind_to_text(HandlerKind k);
-const char *trust_to_text(unsigned trust);
 const char *program_scope_to_text(ProgramScope scope);
 
 void config_errors_done(ConfigErrors *e);

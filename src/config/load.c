@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "config/config.h"
 #include "config/merge.h"
+#include "config/token.h"
 
 /* The file of a drop-in that holds: of those with its name, the one in the strongest folder. */
 typedef struct DropIn DropIn;
@@ -214,6 +215,18 @@ static int load_drop_ins(ConfigMerge *m, const char *const *folders)
         return 0;
 }
 
+/* What a host gives its guest from outside goes before all that the guest's own files say. */
+static int load_credential(ConfigMerge *m)
+{
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = credential_path("guestwire.conf", &path);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        return load_file(m, path, true);
+}
+
 int config_load_from(const char *main_file, const char *const *folders, Config **ret,
                      ConfigErrors *errors)
 {
@@ -229,6 +242,8 @@ int config_load_from(const char *main_file, const char *const *folders, Config *
                         return r;
         }
         r = load_drop_ins(&m, folders);
+        if (r >= 0)
+                r = load_credential(&m);
         if (r < 0)
                 return r;
         return config_merge_finish(&m, ret, errors);

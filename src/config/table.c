@@ -63,6 +63,8 @@ const ConfigOption config_options[] = {
           "bytes kept of each stream of a job" },
         { "job-keep", &config_type_time, AGENT, 0, 0, "1h", A(job_keep), 0, 52 * WEEK,
           "how long a finished job is kept" },
+        { "token-file", &config_type_root, AGENT, 0, 0, "", A(token_file), 0, 0,
+          "the file of the token; else the credential guestwire.token is it" },
 
         { "address", &config_type_address, LISTEN_ONLY, ALL, 0, "", L(address), 0, 0,
           "where to listen: unix:/PATH, tcp:127.0.0.1:PORT, tcp:[::1]:PORT or vsock:PORT" },
@@ -88,7 +90,8 @@ const ConfigOption config_options[] = {
         { "peers", &config_type_cids, LISTEN, ALL, 0, "host", L(peers), 0, 0,
           "who may connect over vsock: host, local, any, CIDs and ranges" },
         { "trust", &config_type_trust, LISTEN, RPC | EXEC, 0, "privileged", L(trust), 0, 0,
-          "who may call privileged methods, or run the program: privileged, peers or nobody" },
+          "who may call privileged methods, or run the program: privileged, token, peers or "
+          "nobody" },
         { "trust", &config_type_trust, LISTEN, ECHO | FORWARD, 0, "peers", L(trust), 0, 0,
           "who may connect: privileged, peers or nobody" },
         { "trust-unsafe", &config_type_boolean, LISTEN, RPC | EXEC, 0, "no", L(trust_unsafe), 0, 0,

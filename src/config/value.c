@@ -394,37 +394,65 @@ static char *print_handler(const ConfigOption *o, const void *field)
 
 const ConfigType config_type_handler = { parse_handler, print_handler, NULL, false };
 
+/* The ways that may stand beside others, in the order in which they are printed. */
 static const struct {
         unsigned trust;
         const char *name;
 } trust_names[] = {
         { TRUST_PRIVILEGED, "privileged" },
         { TRUST_PEERS, "peers" },
-        { TRUST_NOBODY, "nobody" },
+        { TRUST_TOKEN, "token" },
 };
 
-const char *trust_to_text(unsigned trust)
+static int parse_trust_word(const char *word, unsigned *trust, char **ret_problem)
 {
         for (size_t i = 0; i < ELEMENTSOF(trust_names); i++)
-                if (trust_names[i].trust == trust)
-                        return trust_names[i].name;
-        return "nobody";
+                if (strcmp(word, trust_names[i].name) == 0) {
+                        *trust |= trust_names[i].trust;
+                        return 0;
+                }
+        if (!*word)
+                return value_refuse(word, ret_problem, "is an empty entry: remove a comma");
+        if (strcmp(word, "nobody") == 0)
+                return value_refuse(word, ret_problem,
+                                    "stands alone: remove it or the words beside it");
+        return value_refuse(word, ret_problem,
+                            "is none of privileged, token, peers and nobody: write one of them, or "
+                            "several with commas between them");
 }
 
 static int parse_trust(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
-        for (size_t i = 0; i < ELEMENTSOF(trust_names); i++)
-                if (strcmp(text, trust_names[i].name) == 0) {
-                        *(unsigned *)field = trust_names[i].trust;
-                        return 0;
-                }
-        return value_refuse(text, ret_problem,
-                            "is none of privileged, peers and nobody: write one of them");
+        _cleanup_free_ char *copy = NULL;
+        unsigned trust = TRUST_NOBODY;
+        char *rest;
+        int r;
+
+        rest = copy = strdup(text);
+        if (!copy)
+                return -ENOMEM;
+        if (strcmp(text, "nobody") == 0)
+                rest = NULL;
+        while (rest) {
+                r = parse_trust_word(text_strip(strsep(&rest, ",")), &trust, ret_problem);
+                if (r < 0)
+                        return r;
+        }
+        *(unsigned *)field = trust;
+        return 0;
 }
 
 static char *print_trust(const ConfigOption *o, const void *field)
 {
-        return strdup(trust_to_text(*(const unsigned *)field));
+        const unsigned trust = *(const unsigned *)field;
+        char text[64] = "";
+        size_t n = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(trust_names); i++)
+                if (trust & trust_names[i].trust)
+                        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n > 0 ? ", " : "",
+                                              trust_names[i].name);
+        return strdup(n > 0 ? text : "nobody");
 }
 
 const ConfigType config_type_trust = { parse_trust, print_trust, NULL, false };

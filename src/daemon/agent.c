@@ -110,8 +110,10 @@ static void agent_release_local(void *owner)
 static int agent_make_methods(Agent *a, const Config *config, MethodSet **ret,
                               LocalMethods **ret_local)
 {
-        static const Method *const tables[] = { agent_methods,  exec_methods,    file_methods,
-                                                system_methods, network_methods, rpc_methods };
+        static const Method *const tables[] = { agent_methods,  authenticate_methods,
+                                                exec_methods,   file_methods,
+                                                system_methods, network_methods,
+                                                rpc_methods };
         _cleanup_(method_set_unrefp) MethodSet *methods = NULL;
         const Method *table;
         LocalMethods *local;
@@ -182,6 +184,8 @@ static int agent_apply(Agent *a, Config *config)
                 }
                 log_info("%s: no longer listening", l->settings->section);
                 listener_close(l);
+                list_foreach (j, &l->connections)
+                        connection_orphan(CONTAINER_OF(j, Connection, link));
                 if (l->n_connections > 0)
                         list_append(&a->orphans, &l->link);
                 else
@@ -199,6 +203,10 @@ static int agent_apply(Agent *a, Config *config)
         a->config = config;
         a->context.config = config;
         agent_set_log_level(a);
+        if (config_lacks_token(config))
+                log_warning("[%s] trusts who proves the token, but there is none: set token-file "
+                            "or pass the credential guestwire.token",
+                            config_lacks_token(config));
         return 0;
 }
 
@@ -213,6 +221,8 @@ int agent_reload(Agent *a, ConfigErrors *errors)
 
         status_reloading(a);
         r = config_load(a->config_file, &config, errors);
+        if (r >= 0)
+                r = config_load_token(config, errors);
         if (r >= 0)
                 r = agent_apply(a, config);
         if (r < 0) {

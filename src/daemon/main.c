@@ -93,6 +93,8 @@ static int check_configuration(const Options *o)
         int r;
 
         r = config_load(o->config_file, &config, &errors);
+        if (r >= 0)
+                r = config_load_token(config, &errors);
         for (size_t i = 0; errors.list && errors.list[i]; i++)
                 fprintf(stderr, "%s\n", errors.list[i]);
         config_errors_done(&errors);
@@ -141,6 +143,8 @@ static int run(const Options *o)
         if (o->log_level >= 0)
                 log_set_level(o->log_level);
         r = config_load(o->config_file, &config, &errors);
+        if (r >= 0)
+                r = config_load_token(config, &errors);
         for (size_t i = 0; errors.list && errors.list[i]; i++)
                 log_error("%s", errors.list[i]);
         config_errors_done(&errors);

@@ -15,7 +15,8 @@ static void connection_judge(Connection *c)
         c->root = ((trust & TRUST_PRIVILEGED) || c->handler->guards_connection) &&
                   peer_is_root(&c->peer, &c->settings->peers,
                                c->peer.kind == PEER_VSOCK ? vsock_transports() : 0);
-        c->privileged = (trust & TRUST_PEERS) || ((trust & TRUST_PRIVILEGED) && c->root);
+        c->privileged = (trust & TRUST_PEERS) || ((trust & TRUST_PRIVILEGED) && c->root) ||
+                        ((trust & TRUST_TOKEN) && c->authenticated);
 }
 
 int connection_new(const ConnectionContext *context, int fd, const Peer *peer, Config *config,
@@ -59,8 +60,12 @@ bool connection_change(Connection *c, Config *config, const ListenSettings *sett
         Config *old = c->config;
 
         /* Another handler is for those who come; a conversation is finished as it was begun. */
-        if (settings->handler != c->settings->handler)
+        if (settings->handler != c->settings->handler) {
+                connection_orphan(c);
                 return true;
+        }
+        if (settings->trust != c->settings->trust || !token_equal(config->token, old->token))
+                c->authenticated = false;
         c->config = config_ref(config);
         c->settings = settings;
         connection_judge(c);
@@ -71,6 +76,24 @@ bool connection_change(Connection *c, Config *config, const ListenSettings *sett
         c->handler->changed(c, c->state);
         config_unref(old);
         return true;
+}
+
+void connection_authenticate(Connection *c)
+{
+        if (c->orphaned)
+                return;
+        c->authenticated = true;
+        connection_judge(c);
+}
+
+void connection_orphan(Connection *c)
+{
+        c->orphaned = true;
+        if (!c->authenticated)
+                return;
+        c->authenticated = false;
+        connection_judge(c);
+        c->handler->changed(c, c->state);
 }
 
 void connection_stop(Connection *c)

@@ -32,8 +32,10 @@ struct Connection {
         Config *config; /* a reference: keeps `settings` */
         const ListenSettings *settings;
         Peer peer;
-        bool root;       /* it has shown to be, where anything hangs on that: peer_is_root() */
-        bool privileged; /* by the port's `trust` */
+        bool root;          /* it has shown to be, where anything hangs on that: peer_is_root() */
+        bool authenticated; /* by the token, since `trust` and the token are what they are */
+        bool privileged;    /* by the port's `trust` */
+        bool orphaned;      /* its port, as it was, is gone */
 
         /* Called at the conversation's end, never from within a function of this header; the
          * owner frees the connection. */
@@ -53,6 +55,11 @@ int connection_new(const ConnectionContext *context, int fd, const Peer *peer, C
 /* After a reload: other settings of the same port; privilege is judged anew. False where the
  * connection may no longer be: the caller frees it. */
 bool connection_change(Connection *c, Config *config, const ListenSettings *settings);
+/* The peer has proved the token: privilege is judged anew. */
+void connection_authenticate(Connection *c);
+/* Its port goes, and it may stay to finish what it began: nothing watches over what is proved
+ * there any more. */
+void connection_orphan(Connection *c);
 void connection_stop(Connection *c);
 void connection_cancel(Connection *c);
 /* Whether it may be closed for another's sake, once idle: its peer has not shown that it is root.

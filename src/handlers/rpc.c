@@ -40,9 +40,32 @@ static void rpc_privileged_call(Session *s, const CallRecord *record, void *user
                    (unsigned long long)record->duration, more);
 }
 
+/* The token itself and what was made of it are never in a record. */
+static void rpc_authenticated(Session *s, bool proved, void *userdata)
+{
+        Connection *c = userdata;
+        LogFields fields = { 0 };
+        unsigned held_back = 0;
+        uint64_t now = 0;
+
+        if (proved) {
+                connection_authenticate(c);
+                session_set_privileged(s, c->privileged);
+        }
+        (void)sd_event_now(c->context->event, CLOCK_MONOTONIC, &now);
+        if (!proved && !ratelimit_pass(&refused_calls, now, &held_back))
+                return;
+        connection_log_fields(c->settings, &c->peer, &fields);
+        log_fields_add(&fields, "GUESTWIRE_OUTCOME", "%s", proved ? "ok" : "not-privileged");
+        log_record(proved ? LOG_INFO : LOG_WARNING, EVENT_AUTHENTICATED, &fields, "%s: %s %s",
+                   c->settings->section, c->peer.text,
+                   proved ? "has proved the token" : "does not know the token");
+}
+
 static const SessionOwner rpc_owner = {
         .ended = rpc_ended,
         .privileged_call = rpc_privileged_call,
+        .authenticated = rpc_authenticated,
 };
 
 static SessionSettings rpc_settings(const Connection *c)

@@ -5,6 +5,7 @@
 #include <systemd/sd-event.h>
 
 #include "config/config.h"
+#include "methods/attempts.h"
 #include "proc/spawn.h"
 #include "rpc/method.h"
 #include "rpc/stats.h"
@@ -20,6 +21,7 @@ struct AgentContext {
         Spawner *spawner;
         struct Exec *exec;          /* methods/exec.h */
         uint64_t started;           /* CLOCK_MONOTONIC, microseconds */
+        Attempts attempts;          /* of agent.authenticate, that failed */
         struct FilePool *file_pool; /* of file-process.c; NULL while there are no helpers */
 
         /*
@@ -31,9 +33,10 @@ struct AgentContext {
 };
 
 /* The tables, each at the end of its file. */
-extern const Method agent_methods[];   /* agent.*: agent.c */
-extern const Method file_methods[];    /* file.*: file.c */
-extern const Method system_methods[];  /* system.info: system.c */
-extern const Method network_methods[]; /* system.network: network.c */
-extern const Method rpc_methods[];     /* rpc.discover, rpc.cancel: rpc.c */
-extern const Method exec_methods[];    /* exec.*: exec.c */
+extern const Method agent_methods[];        /* agent.*: agent.c */
+extern const Method authenticate_methods[]; /* agent.challenge, agent.authenticate */
+extern const Method file_methods[];         /* file.*: file.c */
+extern const Method system_methods[];       /* system.info: system.c */
+extern const Method network_methods[];      /* system.network: network.c */
+extern const Method rpc_methods[];          /* rpc.discover, rpc.cancel: rpc.c */
+extern const Method exec_methods[];         /* exec.*: exec.c */

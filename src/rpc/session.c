@@ -308,6 +308,17 @@ void session_set_settings(Session *s, const SessionSettings *settings)
         stream_set_settings(s->stream, &stream_settings);
 }
 
+void session_set_privileged(Session *s, bool privileged)
+{
+        s->settings.policy.privileged = privileged;
+}
+
+void session_authenticated(Session *s, bool proved)
+{
+        if (s->owner->authenticated)
+                s->owner->authenticated(s, proved, s->userdata);
+}
+
 void session_set_methods(Session *s, MethodSet *methods)
 {
         MethodSet *old = s->methods;

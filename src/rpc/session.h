@@ -47,6 +47,9 @@ struct SessionOwner {
         void (*ended)(Session *s, int error, void *userdata);
         /* A call of a PRIVILEGED method ended, was run or not. */
         void (*privileged_call)(Session *s, const CallRecord *record, void *userdata);
+        /* The caller has proved the port's token, or could not: session_authenticated(). What
+         * follows from it is the owner's to say. NULL: nothing. */
+        void (*authenticated)(Session *s, bool proved, void *userdata);
 };
 
 /*
@@ -59,6 +62,11 @@ int session_new(sd_event *event, int fd, const Peer *peer, MethodSet *methods, S
 
 /* After a reload. Calls in flight go on; limits and policy hold from the next text. */
 void session_set_settings(Session *s, const SessionSettings *settings);
+
+/* The policy of the calls to come, within the same turn too. */
+void session_set_privileged(Session *s, bool privileged);
+/* For the method that took the proof. */
+void session_authenticated(Session *s, bool proved);
 
 /* After a reload: the methods of the calls to come. */
 void session_set_methods(Session *s, MethodSet *methods);

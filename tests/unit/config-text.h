@@ -100,7 +100,8 @@ static _unused_ const char defaults_of_agent[] = "[agent]\n"
                                                  "max-output = 4M\n"
                                                  "max-jobs = 64\n"
                                                  "job-output = 1M\n"
-                                                 "job-keep = 1h\n";
+                                                 "job-keep = 1h\n"
+                                                 "token-file =\n";
 
 static _unused_ const char defaults_of_port[] = "\n[port 1000]\n"
                                                 "description = Guest agent\n"

@@ -233,7 +233,8 @@ static void test_errors_of_all_files(void **state)
         assert_string_equal(
                 errors,
                 "main:2: trust = peers would let more than the host call privileged methods: use "
-                "peers = host or trust = privileged, or add trust-unsafe = yes if you mean it\n"
+                "peers = host or trust = privileged or token, or add trust-unsafe = yes if you "
+                "mean it\n"
                 "main:3: handler: 'x' is no handler: there is rpc, echo, forward, exec\n"
                 "run/a.conf:1: there is no '=': write 'key = value', begin a comment with '#', or "
                 "indent what continues a value\n"

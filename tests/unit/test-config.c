@@ -143,7 +143,7 @@ static void test_bad_values(void **state)
         expect_bad_value("port 7", "handler", "rcp", "there is rpc");
         expect_bad_value("port 7", "peers", "host,,local", "empty");
         expect_bad_value("port 7", "peers", "4294967295", "nobody's CID");
-        expect_bad_value("port 7", "trust", "everybody", "privileged, peers and nobody");
+        expect_bad_value("port 7", "trust", "everybody", "privileged, token, peers and nobody");
         expect_bad_value("port 7", "trust-unsafe", "maybe", "neither yes nor no");
         expect_bad_value("port 7", "methods", "a,,b", "empty entry");
         expect_bad_value("port 7", "methods", "a,", "empty entry");
@@ -254,9 +254,6 @@ static void test_references(void **state)
 static void test_names(void **state)
 {
         assert_string_equal(handler_kind_to_text(HANDLER_RPC), "rpc");
-        assert_string_equal(trust_to_text(TRUST_NOBODY), "nobody");
-        assert_string_equal(trust_to_text(TRUST_PRIVILEGED), "privileged");
-        assert_string_equal(trust_to_text(TRUST_PEERS), "peers");
 }
 
 /* A section that takes the row, complete but for the row's key. */
