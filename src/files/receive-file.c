@@ -32,7 +32,7 @@ int receive_look(int folder, const char *name, const Record *record, struct stat
         if (fstatat(folder, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT ? 0 : -errno;
         if (S_ISDIR(ret->st_mode)) {
-                *ret_problem = strdup("there is a folder of that name");
+                *ret_problem = strdup("there is a directory of that name");
                 return -EISDIR;
         }
         if (record && record->boot[0] && strcmp(record->boot, record_boot_id()) == 0 &&

@@ -33,7 +33,7 @@ static int leave(Receiver *r)
 
         if (e < 0)
                 transfer_entry_failed(&r->base, r->path, e, false,
-                                      "the folder's owner, mode or times cannot be set");
+                                      "the directory's owner, mode or times cannot be set");
         fd_close(level->fd);
         if (r->n_levels > 0)
                 r->path[r->levels[r->n_levels - 1].path_length] = 0;
@@ -161,7 +161,7 @@ static int make_folder(Receiver *r, int folder, const char *name, const Record *
         fd = open_folder(folder, name);
         if (fd == -ENOTDIR || fd == -ELOOP) {
                 if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-                        *ret_problem = text_format("there is %s of that name, and not a folder",
+                        *ret_problem = text_format("there is %s of that name, and not a directory",
                                                    record_kind_of(st.st_mode));
                 return -ENOTDIR;
         }
@@ -181,7 +181,7 @@ int receive_folder(Receiver *r, int folder, const char *name, const Record *reco
         int fd, e;
 
         if (!record->path[0] && lies_in_source(folder, record)) {
-                *ret_problem = strdup("a folder cannot be copied into itself");
+                *ret_problem = strdup("a directory cannot be copied into itself");
                 return -EINVAL;
         }
         fd = make_folder(r, folder, name, record, &attributes, ret_problem);
@@ -189,7 +189,7 @@ int receive_folder(Receiver *r, int folder, const char *name, const Record *reco
                 return fd;
         if (!record->path[0] && lies_in_source(fd, record)) {
                 fd_close(fd);
-                *ret_problem = strdup("it is the same folder as the source");
+                *ret_problem = strdup("it is the same directory as the source");
                 return -EEXIST;
         }
         e = enter(r, fd, record->path, strlen(record->path), &attributes);

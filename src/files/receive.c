@@ -32,7 +32,7 @@ const char *receive_error_words(int error)
                 return "the name is too long for this file system";
         case ELOOP:
                 return "a symbolic link is on the way, which is not followed, or more than 500 "
-                       "folders are";
+                       "directories are";
         default:
                 return strerror(-error);
         }
@@ -130,7 +130,7 @@ static int begin_entry(Receiver *r, const Record *record)
                                             : record->size != RECORD_SIZE_NONE ? record->size
                                                                                : 0;
                 if (r->is_tree && !r->settings.recursive)
-                        return transfer_fail(&r->base, -EISDIR, "a folder comes, and no file");
+                        return transfer_fail(&r->base, -EISDIR, "a directory comes, and no file");
         }
         free(r->current);
         r->current = strdup(record->path);

@@ -41,7 +41,7 @@ const char *record_kind_of(mode_t mode)
         case S_IFREG:
                 return "a regular file";
         case S_IFDIR:
-                return "a folder";
+                return "a directory";
         case S_IFLNK:
                 return "a symbolic link";
         case S_IFIFO:

@@ -12,7 +12,7 @@
 
 #include "base/text.h"
 
-#define REFUSED_KIND "only files, folders and symbolic links are copied"
+#define REFUSED_KIND "only files, directories and symbolic links are copied"
 /* Entries between two looks whether somebody interrupts a count. */
 #define COUNT_STEP 512U
 
@@ -157,7 +157,7 @@ static int send_folder(Sender *s, const WalkEntry *e)
         if (fd < 0 && errno == ENOENT)
                 return 0;
         if (fd < 0)
-                return put_failure(s, e->path, -errno, "the folder cannot be opened");
+                return put_failure(s, e->path, -errno, "the directory cannot be opened");
         r = put_entry(s, e->path, &e->st, NULL);
         if (r < 0) {
                 fd_close(fd);
@@ -166,8 +166,9 @@ static int send_folder(Sender *s, const WalkEntry *e)
         s->base.stats.directories++;
         r = walk_enter(&s->walk, fd);
         if (r == -ELOOP)
-                return put_failure(s, e->path, r, "folders are nested deeper than 500 levels");
-        return r < 0 && r != -ENOMEM ? put_failure(s, e->path, r, "the folder cannot be read") : r;
+                return put_failure(s, e->path, r, "directories are nested deeper than 500 levels");
+        return r < 0 && r != -ENOMEM ? put_failure(s, e->path, r, "the directory cannot be read")
+                                     : r;
 }
 
 static int send_next(Sender *s)
@@ -252,7 +253,7 @@ static int send_top(Sender *s)
                 return r;
         fd = openat(s->source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return transfer_fail(&s->base, -errno, "the folder cannot be read: %s",
+                return transfer_fail(&s->base, -errno, "the directory cannot be read: %s",
                                      strerror(errno));
         s->base.stats.directories++;
         s->state = SEND_WALK;
@@ -408,8 +409,8 @@ static int send_open(Sender *s, char **ret_problem)
                         return 0;
                 *ret_problem =
                         strdup(s->settings.recursive
-                                       ? "it is a folder, which has no beginning to leave out"
-                                       : "it is a folder, and not to be copied as one");
+                                       ? "it is a directory, which has no beginning to leave out"
+                                       : "it is a directory, and not to be copied as one");
                 return -EISDIR;
         default:
                 *ret_problem =

@@ -19,7 +19,7 @@ static void test_sources_refused(void **state)
         assert_int_equal(mkdir("from/d", 0755), 0);
         w->send.recursive = false;
         assert_send_refused(w, "fifo", -EINVAL, "it is a FIFO");
-        assert_send_refused(w, "d", -EISDIR, "it is a folder");
+        assert_send_refused(w, "d", -EISDIR, "it is a directory");
         if (mknodat(w->from, "null", S_IFCHR | 0600, makedev(1, 3)) == 0)
                 assert_send_refused(w, "null", -EINVAL, "it is a character device");
 }
@@ -34,7 +34,7 @@ static void test_targets_refused(void **state)
         assert_int_equal(symlink("fifo", "to/link"), 0);
         w->receive.recursive = false;
         assert_receive_refused(w, "fifo", -EEXIST, "it is a FIFO, which a copy does not replace");
-        assert_receive_refused(w, "d", -EISDIR, "there is a folder of that name");
+        assert_receive_refused(w, "d", -EISDIR, "there is a directory of that name");
         assert_receive_refused(w, "full", -EEXIST, "it is a link to a character device");
         assert_receive_refused(w, "link", -EEXIST, "it is a link to a FIFO");
         assert_int_equal(count_names("to"), 4);
@@ -61,7 +61,7 @@ static void test_onto_itself(void **state)
         assert_fails(w, "a", "a", -EEXIST, "same file as the source");
         assert_int_equal(link("from/a", "from/hard"), 0);
         assert_fails(w, "a", "hard", -EEXIST, "same file as the source");
-        assert_fails(w, "d", "d", -EEXIST, "same folder as the source");
+        assert_fails(w, "d", "d", -EEXIST, "same directory as the source");
         w->to = open("from/d", O_PATH | O_CLOEXEC);
         assert_fails(w, "d", "into", -EINVAL, "into itself");
         close(w->to);
@@ -77,9 +77,9 @@ static void test_kinds_that_differ(void **state)
         assert_int_equal(mkdir("from/d", 0755), 0);
         make_file("from/d/f", "f", 1);
         make_file("to/d", "a file", 6);
-        assert_fails(w, "d", "d", -ENOTDIR, "a regular file of that name, and not a folder");
+        assert_fails(w, "d", "d", -ENOTDIR, "a regular file of that name, and not a directory");
         w->receive.recursive = false;
-        assert_fails(w, "d", "e", -EISDIR, "a folder comes");
+        assert_fails(w, "d", "e", -EISDIR, "a directory comes");
         assert_int_equal(count_names("to"), 1);
 }
 
