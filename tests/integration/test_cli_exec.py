@@ -358,7 +358,9 @@ class Signals(ExecCase):
         self.assert_over(process, 7, pid)
 
     def test_a_second_one_gives_up(self):
-        process, pid = self.popen_sh("trap 'echo caught' INT; while :; do sleep 0.01; done")
+        process, pid = self.popen_sh(
+            "trap 'echo caught' INT; echo ready; while :; do sleep 0.01; done")
+        self.assertEqual(process.stdout.readline(), b"ready\n")
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.stdout.readline(), b"caught\n")
         process.send_signal(signal.SIGINT)
