@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "files/helper-wire.h"
 #include "files/helper.h"
@@ -22,7 +23,8 @@ struct Helped {
         size_t n;
 };
 
-static void helped_start(Helped *h)
+/* As a process that was made so; with prepare NULL as it is. */
+static void helped_start_as(Helped *h, bool (*prepare)(void))
 {
         int fds[2];
 
@@ -35,10 +37,17 @@ static void helped_start(Helped *h)
                         _exit(99);
                 close(fds[0]);
                 close(fds[1]);
+                if (prepare && !prepare())
+                        _exit(CHILD_CANNOT);
                 helper_main();
         }
         close(fds[1]);
         h->fd = fds[0];
+}
+
+static void helped_start(Helped *h)
+{
+        helped_start_as(h, NULL);
 }
 
 /* Its exit status; 128 and more: by a signal. */
@@ -137,6 +146,39 @@ static void test_nobody_to_become(void **state)
         helped_send(&h, HELPER_HELLO,
                     "{\"version\":\"" PACKAGE_VERSION "\",\"user\":\"no such user\"}");
         assert_says(&h, HELPER_ERROR, "\"not-found\"");
+        assert_false(helped_receive(&h));
+        assert_int_equal(helped_end(&h), 0);
+}
+
+static bool without_openat2(void)
+{
+        return child_deny(SYS_openat2, -1, ENOSYS);
+}
+
+static void test_a_root_that_cannot_be_had(void **state)
+{
+        Helped h;
+
+        helped_start_as(&h, without_openat2);
+        helped_send(&h, HELPER_HELLO, "{\"version\":\"" PACKAGE_VERSION "\",\"root\":\"/tmp\"}");
+        assert_says(&h, HELPER_ERROR, "\"unsupported\"");
+        assert_non_null(strstr(h.data, "openat2"));
+        assert_false(helped_receive(&h));
+        assert_int_equal(helped_end(&h), 0);
+}
+
+static bool as_nobody(void)
+{
+        return geteuid() != 0 || child_become_nobody();
+}
+
+static void test_who_is_not_root_becomes_nobody_else(void **state)
+{
+        Helped h;
+
+        helped_start_as(&h, as_nobody);
+        helped_send(&h, HELPER_HELLO, "{\"version\":\"" PACKAGE_VERSION "\",\"user\":\"root\"}");
+        assert_says(&h, HELPER_ERROR, "\"unsupported\"");
         assert_false(helped_receive(&h));
         assert_int_equal(helped_end(&h), 0);
 }
@@ -335,6 +377,8 @@ int main(void)
                 TEST(test_calls_one_after_the_other),
                 TEST(test_one_of_another_version),
                 TEST(test_nobody_to_become),
+                TEST(test_a_root_that_cannot_be_had),
+                TEST(test_who_is_not_root_becomes_nobody_else),
                 TEST(test_what_is_out_of_turn),
                 TEST(test_sigterm_while_it_is_idle),
                 TEST(test_an_abort_removes_what_has_come),
