@@ -2,11 +2,13 @@
 #include "methods/file-helper.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 #include "config/config.h"
 #include "methods/file-internal.h"
@@ -17,14 +19,26 @@
  * start. */
 #define IDLE_USEC UINT64_C(60000000)
 
+/* To remove what has come in part. */
+#define ABORT_USEC UINT64_C(5000000)
+/* To write down what had come, once the caller has gone. */
+#define GONE_USEC UINT64_C(10000000)
+
 /* Its address is the key of a connection's helpers. */
 static const char helpers_key;
 
 /* Calls */
 
+static void file_call_unwatch(FileCall *c)
+{
+        c->watch = sd_event_source_disable_unref(c->watch);
+        c->watch_fd = fd_close(c->watch_fd);
+}
+
 /* It is in no queue any more. */
 static void file_call_free(FileCall *c)
 {
+        file_call_unwatch(c);
         list_remove(&c->link);
         free(c->request);
         free(c);
@@ -83,6 +97,37 @@ static const RawOwner raw_owner = {
         .end = on_channel_end,
 };
 
+static int on_hang_up(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        FileCall *c = userdata;
+
+        file_call_unwatch(c);
+        file_process_set_deadline(c->helper->process, GONE_USEC);
+        return 0;
+}
+
+/* The helper sees for itself that the caller has gone, unless it hangs. The end of input of one
+ * that has ended its channel 0 is nothing new. */
+static void file_call_watch(FileCall *c, int fd)
+{
+        uint32_t events = call_raw_is_input_over(c->call) ? 0 : EPOLLRDHUP;
+
+        c->watch_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (c->watch_fd >= 0)
+                (void)sd_event_add_io(c->helper->set->context->event, &c->watch, c->watch_fd,
+                                      events, on_hang_up, c);
+}
+
+/* The helper is to stop, and says when it has. */
+static void file_call_abort(FileCall *c)
+{
+        if (c->aborting || !c->helper)
+                return;
+        c->aborting = true;
+        file_process_send(c->helper->process, HELPER_ABORT, NULL, 0);
+        file_process_set_deadline(c->helper->process, ABORT_USEC);
+}
+
 static void on_ready(Call *call, int fd, const char *received, size_t n, void *userdata)
 {
         FileCall *c = userdata;
@@ -92,12 +137,13 @@ static void on_ready(Call *call, int fd, const char *received, size_t n, void *u
                 c->lent = true;
                 r = file_process_lend(c->helper->process, fd, call_raw_is_input_over(call),
                                       received, n);
-                if (r >= 0)
+                if (r >= 0) {
+                        file_call_watch(c, fd);
                         return;
+                }
                 c->lent = false;
-                c->aborting = true;
                 c->error = -r;
-                file_process_send(c->helper->process, HELPER_ABORT, NULL, 0);
+                file_call_abort(c);
         }
         /* Its end is being waited for. */
         call_raw_return(call, received, n, 0, 0, 0);
@@ -109,8 +155,7 @@ static void file_call_begin(FileCall *c)
         int r;
 
         if (!c->raw || c->begun || !c->call) {
-                c->aborting = true;
-                file_process_send(c->helper->process, HELPER_ABORT, NULL, 0);
+                file_call_abort(c);
                 return;
         }
         members_init(&m);
@@ -122,8 +167,7 @@ static void file_call_begin(FileCall *c)
                 return;
         }
         c->call = NULL; /* it has ended */
-        c->aborting = true;
-        file_process_send(c->helper->process, HELPER_ABORT, NULL, 0);
+        file_call_abort(c);
 }
 
 static void file_call_take_back(FileCall *c, const char *data, size_t n)
@@ -133,6 +177,9 @@ static void file_call_take_back(FileCall *c, const char *data, size_t n)
         if (!c->lent || helper_return_read(&back, data, n) < 0)
                 return;
         c->lent = false;
+        file_call_unwatch(c);
+        if (!c->aborting)
+                file_process_set_idle(c->helper->process, false);
         if (!c->call)
                 return;
         call_raw_return(c->call, data + HELPER_RETURN_SIZE, n - HELPER_RETURN_SIZE, back.received,
@@ -254,6 +301,7 @@ static void helper_on_lost(int error, const char *problem, void *userdata)
 {
         FileHelper *h = userdata;
         bool lent = h->current && h->current->lent;
+        bool aborting = h->current && h->current->aborting && h->current->error == 0;
         Call *call;
 
         if (!h->greeted) {
@@ -268,7 +316,10 @@ static void helper_on_lost(int error, const char *problem, void *userdata)
         call_set_cancel(call, NULL, NULL);
         if (lent)
                 call_raw_return(call, NULL, 0, 0, 0, -EPROTO);
-        call_fail(call, REASON_UNAVAILABLE, error, "%s", problem);
+        if (aborting)
+                call_fail(call, REASON_CANCELLED, 0, "Cancelled. %s", problem);
+        else
+                call_fail(call, REASON_UNAVAILABLE, error, "%s", problem);
 }
 
 static void helper_on_idle(void *userdata)
@@ -341,9 +392,7 @@ static void on_cancel(Call *call, CallEnd why, void *userdata)
 
         if (c->begun) {
                 /* What has arrived in part is removed before anybody hears of the end. */
-                if (!c->aborting && h)
-                        file_process_send(h->process, HELPER_ABORT, NULL, 0);
-                c->aborting = true;
+                file_call_abort(c);
                 if (why != CALL_GONE)
                         return;
                 c->call = NULL;
@@ -482,6 +531,7 @@ static FileCall *file_call_new(const AgentContext *context, Call *call, json_obj
         if (!c)
                 return NULL;
         list_init(&c->link);
+        c->watch_fd = -EBADF;
         c->call = call;
         c->request = make_request(context, call, params);
         if (!c->request) {

@@ -46,8 +46,10 @@ void file_process_send(FileProcess *p, HelperKind kind, const void *data, size_t
 /* Lends a connection, with what was received on it; deaf: from which nothing is to be read. 0 or
  * -errno: then it was not. */
 int file_process_lend(FileProcess *p, int fd, bool deaf, const char *received, size_t n);
-/* Whether it waits for work: then it may be ended. */
+/* Whether it waits for work: then it may be ended. There is no deadline any more. */
 void file_process_set_idle(FileProcess *p, bool idle);
+/* It hangs, and is `lost`, unless file_process_set_idle() is called within so many microseconds. */
+void file_process_set_deadline(FileProcess *p, uint64_t usec);
 
 /* A call, from its beginning to its end in the helper: it may outlive the caller's. */
 struct FileCall {
@@ -61,6 +63,9 @@ struct FileCall {
         bool lent;     /* the connection is with the helper */
         bool aborting; /* the helper was told to stop */
         int error;     /* that is why, or 0 */
+        /* While it is lent: whether its caller has gone. */
+        int watch_fd;
+        sd_event_source *watch;
 };
 
 struct FileHelper {

@@ -20,7 +20,7 @@
 #define READ_SIZE ((size_t)64 * 1024)
 #define TIMER_ACCURACY UINT64_C(1000000)
 /* To remove what it has begun, before it is killed. */
-#define KILL_TIMEOUT UINT64_C(10000000)
+#define KILL_TIMEOUT UINT64_C(5000000)
 /* JSON makes six bytes of some, and there is more than content; what is given back with a
  * connection is a few frames. */
 #define MESSAGE_FACTOR 8U
@@ -126,18 +126,6 @@ static int process_on_idle(sd_event_source *source, uint64_t usec, void *userdat
         return 0;
 }
 
-void file_process_set_idle(FileProcess *p, bool idle)
-{
-        list_remove(&p->link);
-        p->timer = sd_event_source_disable_unref(p->timer);
-        if (!idle)
-                return;
-        list_append(&p->context->file_pool->idle, &p->link);
-        /* Without a timer it stays as long as its connection. */
-        (void)sd_event_add_time_relative(p->context->event, &p->timer, CLOCK_MONOTONIC,
-                                         p->idle_usec, TIMER_ACCURACY, process_on_idle, p);
-}
-
 /* Output */
 
 /* Bytes, and the descriptor that goes with the first of them. */
@@ -229,6 +217,36 @@ static void process_lose(FileProcess *p, int error, const char *problem)
         process_disconnect(p);
         if (p->owner)
                 p->owner->lost(error, problem, p->userdata);
+}
+
+void file_process_set_idle(FileProcess *p, bool idle)
+{
+        list_remove(&p->link);
+        p->timer = sd_event_source_disable_unref(p->timer);
+        if (!idle)
+                return;
+        list_append(&p->context->file_pool->idle, &p->link);
+        /* Without a timer it stays as long as its connection. */
+        (void)sd_event_add_time_relative(p->context->event, &p->timer, CLOCK_MONOTONIC,
+                                         p->idle_usec, TIMER_ACCURACY, process_on_idle, p);
+}
+
+static int process_on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        FileProcess *p = userdata;
+
+        p->n_ref++;
+        process_lose(p, ETIMEDOUT, "The file helper hangs, and is ended");
+        process_unref(p);
+        return 0;
+}
+
+void file_process_set_deadline(FileProcess *p, uint64_t usec)
+{
+        list_remove(&p->link);
+        p->timer = sd_event_source_disable_unref(p->timer);
+        (void)sd_event_add_time_relative(p->context->event, &p->timer, CLOCK_MONOTONIC, usec,
+                                         TIMER_ACCURACY, process_on_deadline, p);
 }
 
 /* All whole messages. False where they make no sense. */

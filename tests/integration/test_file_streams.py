@@ -408,6 +408,43 @@ class Lost(StreamTest):
             self.assert_clean()
         self.assertEqual(self.client.call("file.stat", {"path": "/"})["type"], "directory")
 
+    def test_a_helper_that_hangs_ends_with_its_connection(self):
+        """As in a network file system whose server is away: nobody looks at the connection."""
+        self.serve()
+        self.daemon.remember()
+        client = self.connect()
+        call = self.begin_put("file", client)
+        call.record(path="", type="file", size=1000)
+        [pid] = self.daemon.children()
+        os.kill(pid, signal.SIGSTOP)
+        call.send(DATA, b"x" * 500)
+        client.close()
+        self.daemon.assert_back()
+        self.assertEqual(self.client.call("agent.ping"), {})
+
+    def test_a_helper_that_does_not_stop_is_ended(self):
+        self.serve()
+        self.client.call("file.stat", {"path": "/", "user": "nobody"})
+        [other] = self.daemon.children()
+        call = self.begin_put()
+        [pid] = set(self.daemon.children()) - {other}
+        # While another call is running the connection is not lent on.
+        os.kill(other, signal.SIGSTOP)
+        call.control("file.stat", {"path": "/", "user": "nobody"}, "held")
+        call.control("agent.ping", {}, "p")
+        self.assertEqual(call.read_control()["id"], "p")
+        os.kill(pid, signal.SIGSTOP)
+        call.control("rpc.cancel", {"id": call.ident}, "c")
+        self.assertEqual(call.read_control()["id"], "c")
+        reply = call.read_control()
+        self.assertEqual(reply["id"], call.ident)
+        self.assert_reason(reply["error"], "cancelled")
+        os.kill(other, signal.SIGCONT)
+        self.assertEqual(call.read_control()["id"], "held")
+        self.assertIsNone(call.read_control())
+        call.send(CONTROL)
+        self.assertEqual(self.client.call("file.stat", {"path": "/"})["type"], "directory")
+
     def test_a_reader_that_stops(self):
         """It holds up its own helper, in which next to nothing piles up."""
         self.serve()
