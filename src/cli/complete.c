@@ -35,7 +35,8 @@ static void complete_verbs(const char *prefix)
                 print_if(prefix, v->name, v->summary);
 }
 
-/* Sockets, and folders on the way to them. kind: "unix:" or "mux:", what stands before the path. */
+/* Sockets, and folders on the way to them. kind: "unix:" or "mux:", what stands before the path.
+ * Or, where it is "", all that there is. */
 static void complete_path(const char *kind, const char *path)
 {
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -59,6 +60,8 @@ static void complete_path(const char *kind, const char *path)
                         printf("%s%s%s/\tfolder\n", kind, folder, d->d_name);
                 else if (S_ISSOCK(st.st_mode))
                         printf("%s%s%s\tsocket\n", kind, folder, d->d_name);
+                else if (!kind[0])
+                        printf("%s%s\tfile\n", folder, d->d_name);
         }
         closedir(dir);
 }
@@ -121,4 +124,10 @@ void complete_print(char *const *words, size_t n)
                 complete_verbs(last);
         else if (v && v->takes_target && n_words == 1)
                 complete_target(last);
+        else if (v && v->takes_files) {
+                complete_target(last);
+                if (strncmp(last, "unix:", strlen("unix:")) != 0 &&
+                    strncmp(last, "mux:", strlen("mux:")) != 0)
+                        complete_path("", last);
+        }
 }

@@ -140,7 +140,7 @@ static json_object *make_params(const Copy *c, const char *path, const Resume *r
                 return NULL;
         if (resume->offset > 0 &&
             (!add(params, "offset", json_object_new_int64((int64_t)resume->offset)) ||
-             !add(params, "hash", json_object_new_string(resume->hash))))
+             (resume->hash[0] && !add(params, "hash", json_object_new_string(resume->hash)))))
                 return NULL;
         return TAKE_PTR(params);
 }
@@ -318,7 +318,9 @@ static int open_receiver(Copy *c, CpCall *k, const char *place, const Resume *re
 
 static int get_to(Copy *c, const CpEnd *from, const char *place, Resume *resume)
 {
-        const char *hint = c->settings->resume ? HINT_KEPT : HINT_REMOVED;
+        const char *hint = c->to.kind == CP_STREAM ? ""
+                           : c->settings->resume   ? HINT_KEPT
+                                                   : HINT_REMOVED;
         _cleanup_free_ char *folder = NULL, *name = NULL;
         _cleanup_(cp_call_done) CpCall k = CP_CALL_NULL;
         _cleanup_(transfer_freep) Transfer *t = NULL;
@@ -375,12 +377,11 @@ static int copy_get(Copy *c, const CpEnd *from)
         return get_to(c, from, place, &resume);
 }
 
-/* In the guest: how much of it is there. fd: ours, O_PATH. */
-static int find_remote(Copy *c, const CpEnd *from, const char *place, Resume *ret)
+/* In the guest: how much of it is there. */
+static int find_partial(Copy *c, const char *place, uint64_t *ret_size)
 {
         _cleanup_free_ char *partial = partial_place(place);
         _cleanup_json_ json_object *found = NULL;
-        _cleanup_close_ int fd = -EBADF;
         Client *client;
         int64_t size;
         int r;
@@ -393,11 +394,23 @@ static int find_remote(Copy *c, const CpEnd *from, const char *place, Resume *re
         if (r != EXIT_OK)
                 return r;
         size = json_object_get_int64(json_object_object_get(found, "size"));
-        if (size <= 0)
-                return EXIT_OK;
+        *ret_size = size > 0 ? (uint64_t)size : 0;
+        return EXIT_OK;
+}
+
+/* And what ours begins with. */
+static int find_remote(Copy *c, const CpEnd *from, const char *place, Resume *ret)
+{
+        _cleanup_close_ int fd = -EBADF;
+        uint64_t size = 0;
+        int r;
+
+        r = find_partial(c, place, &size);
+        if (r != EXIT_OK || size == 0)
+                return r;
         fd = open(from->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        if (fd >= 0 && transfer_hash_prefix(fd, (uint64_t)size, c->interrupt_fd, ret->hash) == 0)
-                ret->offset = (uint64_t)size;
+        if (fd >= 0 && transfer_hash_prefix(fd, size, c->interrupt_fd, ret->hash) == 0)
+                ret->offset = size;
         return EXIT_OK;
 }
 
@@ -512,23 +525,44 @@ static int run_relay(Copy *c, CpCall *get, CpCall *put)
         return code != EXIT_OK ? code : r;
 }
 
+/* Both calls, if both guests agree. *ret_stale: one has less than what would be left out. */
+static int begin_relay(Copy *c, const CpEnd *from, const char *place, const Resume *resume,
+                       CpCall *get, CpCall *put, bool *ret_stale)
+{
+        int r;
+
+        r = begin(c, get, from, "file.get", get_params(c, from, resume), ret_stale);
+        if (r != EXIT_OK || *ret_stale)
+                return r;
+        r = begin(c, put, &c->to, "file.put", put_params(c, place, resume), NULL);
+        if (r != EXIT_OK)
+                cp_guest_drop(c, get->client);
+        return r;
+}
+
 static int copy_relay(Copy *c, const CpEnd *from)
 {
         _cleanup_free_ char *place = cp_place(c, from);
         _cleanup_(cp_call_done) CpCall get = CP_CALL_NULL, put = CP_CALL_NULL;
-        const Resume none = {};
-        int r;
+        Resume resume = {};
+        bool stale = false;
+        int r = EXIT_OK;
 
         if (!place)
                 return out_of_memory();
-        r = begin(c, &get, from, "file.get", get_params(c, from, &none), NULL);
+        /* Neither guest's beginning is known here: whether they are the same the hash of the whole
+         * tells in the end. */
+        if (c->settings->resume)
+                r = find_partial(c, place, &resume.offset);
+        if (r == EXIT_OK)
+                r = begin_relay(c, from, place, &resume, &get, &put, &stale);
+        if (r == EXIT_OK && stale) {
+                resume.offset = 0;
+                stale = false;
+                r = begin_relay(c, from, place, &resume, &get, &put, &stale);
+        }
         if (r != EXIT_OK)
                 return r;
-        r = begin(c, &put, &c->to, "file.put", put_params(c, place, &none), NULL);
-        if (r != EXIT_OK) {
-                cp_guest_drop(c, get.client);
-                return r;
-        }
         progress_begin(&c->progress, from->word);
         cp_catch_signals(c, true);
         r = run_relay(c, &get, &put);

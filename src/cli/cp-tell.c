@@ -78,22 +78,26 @@ void cp_tell_result(Copy *c, json_object *result)
         output_error("%" PRId64 " of what is in it did not arrive", json_object_get_int64(failed));
 }
 
+/* "3 directories, ", or nothing where there are none. NULL without memory. */
+static char *count(uint64_t n, const char *one, const char *many)
+{
+        return n == 0 ? strdup("") : text_format("%" PRIu64 " %s, ", n, n == 1 ? one : many);
+}
+
 void cp_tell_arrived(Copy *c, const TransferStats *stats, const char *verb, const char *hint)
 {
-        _cleanup_free_ char *what = output_shown(c->from->word);
-        uint64_t whole = stats->files + stats->directories + stats->links;
+        _cleanup_free_ char *what = output_shown(c->from->word),
+                            *files = count(stats->files, "file", "files"),
+                            *directories = count(stats->directories, "directory", "directories"),
+                            *links = count(stats->links, "link", "links");
         char size[32], total[32];
 
         progress_hide(&c->progress);
         progress_size(size, stats->bytes + stats->resumed);
         progress_size(total, stats->total_bytes);
-        if (whole > 0 || stats->total_bytes == 0)
-                output_error("%s: cut off: %" PRIu64 " files, %" PRIu64 " directories and %" PRIu64
-                             " links, %s in all, had %s%s",
-                             what, stats->files, stats->directories, stats->links, size, verb,
-                             hint);
-        else
-                output_error("%s: cut off: %s of %s had %s%s", what, size, total, verb, hint);
+        output_error("%s: cut off: %s%s%s%s%s%s had %s%s", what, files ?: "", directories ?: "",
+                     links ?: "", size, stats->total_bytes > 0 ? " of " : "",
+                     stats->total_bytes > 0 ? total : "", verb, hint);
 }
 
 int cp_broke(Copy *c, CpCall *k, int error)

@@ -113,6 +113,7 @@ const Verb verbs[] = {
                   "replaced at the end, in one step. A local name with a colon is written ./a:b.",
           .options = OPTION_TIMEOUT | OPTION_WAIT | OPTION_TOKEN | OPTION_RECURSIVE |
                      OPTION_PRESERVE | OPTION_RESUME | OPTION_USER,
+          .takes_files = true,
           .min_args = 2,
           .max_args = ARGS_ANY,
           .run = verb_cp },

@@ -99,6 +99,7 @@ struct Verb {
         const char *help;   /* a paragraph, its lines broken */
         unsigned options;   /* OptionBits; --help is everybody's */
         bool takes_target;  /* its first argument is a TARGET */
+        bool takes_files;   /* its arguments are files here, or TARGET:/PATH */
         bool takes_program; /* what stands behind "--" is not among its arguments */
         unsigned min_args;
         unsigned max_args;

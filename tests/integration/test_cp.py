@@ -477,7 +477,7 @@ class CutOff(CpCase):
         self.assertEqual(process.wait(DEADLINE), -signal.SIGINT)
         said = process.stderr.read().decode()
         process.stderr.close()
-        self.assertRegex(said, r"cut off: .* of 64\.0 MiB had arrived")
+        self.assertRegex(said, r"cut off: \S+ [KM]iB of 64\.0 MiB had arrived\n")
         self.daemon.assert_back()
 
     def test_the_agent_ends(self):
@@ -485,8 +485,10 @@ class CutOff(CpCase):
         until(lambda: len(self.daemon.children()) > 0, lambda: "a helper")
         self.daemon.process.kill()
         self.daemon.process.wait()
+        # Our end of its standard input stays open: it hears of it from the connection alone.
+        code = process.wait(DEADLINE)
         _, said = process.communicate(timeout=DEADLINE)
-        self.assertEqual(process.returncode, CONNECTION, said)
+        self.assertEqual(code, CONNECTION, said)
         self.assertRegex(said.decode(), "closed the connection|broke")
         self.assertRegex(said.decode(), r"cut off: .* had been sent")
         until(lambda: os.listdir(self.there) == [], lambda: os.listdir(self.there))
@@ -552,6 +554,35 @@ class CutOff(CpCase):
         self.cp_ok("--resume", self.write(self.here, "f", content=content), self.guest("f"))
         self.assertEqual(self.read(self.there, "f"), content)
         self.assert_only(self.there, "f")
+
+
+    def test_resumed_between_guests(self):
+        content = self.large()
+        path = self.write(self.here, "f", content=content)
+        source = "%s:%s" % (self.main.cli, path)
+        self.write(self.there, PARTIAL % "f", content=content[:5 * MIB])
+        self.cp_ok("--resume", source, self.guest("f"))
+        self.assertEqual(self.read(self.there, "f"), content)
+        # Longer than the source: begun anew.
+        self.write(self.there, PARTIAL % "f", content=content + b"x")
+        self.cp_ok("--resume", source, self.guest("f"))
+        self.assertEqual(self.read(self.there, "f"), content)
+        # Another beginning: found in the end, and not kept.
+        self.write(self.there, PARTIAL % "f", content=b"x" * MIB)
+        self.cp_bad("its hash is another", "--resume", source, self.guest("f"))
+        self.assertEqual(self.read(self.there, "f"), content)
+        self.assert_only(self.there, "f")
+
+
+class Completion(CpCase):
+    def test_names_here_and_targets(self):
+        self.write(self.here, "one")
+        os.mkdir(os.path.join(self.here, "two"))
+        said = self.run_ok("--complete", "cp", self.here + "/")
+        self.assertEqual(sorted(line.split("\t")[0] for line in said.splitlines()),
+                         [self.here + "/one", self.here + "/two/"])
+        self.assertIn("local\t", self.run_ok("--complete", "cp", "-r", "x", "lo"))
+        self.assertIn("--resume\t", self.run_ok("--complete", "cp", "--re"))
 
 
 class Bar(CpCase):
