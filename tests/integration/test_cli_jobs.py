@@ -81,6 +81,7 @@ class Jobs(ExecCase):
     def test_what_is_lost_is_counted(self):
         self.daemon.stop()
         self.start(self.target(), agent={"scope": "agent", "job-output": "64K"})
+        self.cli = self.main.cli
         job = self.begin("i=0; while test $i -lt 20000; do echo line $i; i=$((i + 1)); done")
         self.assertEqual(self.client("wait", self.cli, job)[0], OK)
         code, out, err = self.client("attach", self.cli, job)

@@ -130,7 +130,7 @@ class Tmux(TerminalCase):
 
     def test_vim(self):
         path = os.path.join(self.folder, "text")
-        self.type("%s exec -t %s -- %s -u NONE -N %s" % (GUESTWIRE, self.cli, VIM, path))
+        self.type("%s exec -t %s -- %s -u NONE -i NONE -N %s" % (GUESTWIRE, self.cli, VIM, path))
         self.wait_for("~\n")
         self.keys("i")
         self.type("first line")
@@ -191,7 +191,8 @@ class Tmux(TerminalCase):
 
     def test_a_job_with_a_terminal(self):
         path = os.path.join(self.folder, "job")
-        self.run_ok("exec", "--detach", "-t", self.cli, "--", VIM, "-u", "NONE", "-N", path)
+        self.run_ok("exec", "--detach", "-t", self.cli, "--", VIM, "-u", "NONE",
+                    "-i", "NONE", "-N", path)
         self.type("%s attach -i %s 1" % (GUESTWIRE, self.cli))
         until(lambda: self.screen().count("~") == 22, self.screen)
         self.keys("i")
