@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/macros.h"
 #include "methods/exec-settings.h"
@@ -38,8 +39,8 @@ struct ProgramEnd {
 };
 
 struct ProgramOwner {
-        /* There may be output: reads it with program_read(), once or more often, and returns true;
-         * or false where it cannot take any before program_resume(). */
+        /* There may be output: reads it with program_read() or program_pull(), once or more often,
+         * and returns true; or false where it cannot take any before program_resume(). */
         bool (*output)(Program *p, ProgramStream stream, void *userdata);
         /* No more of it will come. May be NULL. */
         void (*output_ended)(Program *p, ProgramStream stream, void *userdata);
@@ -69,6 +70,10 @@ const char *program_unit(const Program *p);
 
 /* How many bytes were read; 0: there are none now, or no more. */
 size_t program_read(Program *p, ProgramStream stream, char *to, size_t n);
+/* The same for who takes the bytes out of the descriptor himself: at most n. pull says how many it
+ * took, 0 at the end, -errno as read(2). */
+typedef ssize_t (*ProgramPull)(int fd, size_t n, void *userdata);
+size_t program_pull(Program *p, ProgramStream stream, size_t n, ProgramPull pull, void *userdata);
 /* After output() has said "not now". */
 void program_resume(Program *p);
 

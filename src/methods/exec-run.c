@@ -136,18 +136,26 @@ static void run_end_channel(Run *run, ProgramStream stream)
         call_raw_end(run->call, channel_of(stream));
 }
 
+typedef struct RawPull RawPull;
+
+struct RawPull {
+        Call *call;
+        uint8_t channel;
+};
+
+static ssize_t run_pull_raw(int fd, size_t n, void *userdata)
+{
+        const RawPull *to = userdata;
+
+        return call_raw_splice(to->call, to->channel, fd, n);
+}
+
 static void run_raw(Run *run, ProgramStream stream)
 {
-        char *p = call_raw_reserve(run->call, channel_of(stream), RAW_READ_SIZE);
-        size_t n;
+        RawPull to = { run->call, channel_of(stream) };
 
-        if (!p) {
-                run_drop(run, stream);
-                return;
-        }
-        n = program_read(run->program, stream, p, RAW_READ_SIZE);
-        call_raw_commit(run->call, n);
-        run->streams[stream].total += n;
+        run->streams[stream].total +=
+                program_pull(run->program, stream, RAW_READ_SIZE, run_pull_raw, &to);
 }
 
 static void run_on_writable(Call *call, void *userdata)

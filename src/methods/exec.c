@@ -168,15 +168,13 @@ static void exec_input(Call *call, json_object *params, void *userdata)
         r = octets_read(params, &keys, &data, &key, &problem);
         if (r == -ENOMEM) {
                 call_reply(call, NULL);
-                return;
-        }
-        if (r <= 0) {
+        } else if (r <= 0) {
                 call_fail_params(call, "parameter `%s` %s", key, problem);
-                return;
+        } else {
+                p = program_of_params(call, params, context->exec);
+                if (p)
+                        program_input(p, call, buffer_peek(&data), data.size);
         }
-        p = program_of_params(call, params, context->exec);
-        if (p)
-                program_input(p, call, buffer_peek(&data), data.size);
         buffer_done(&data);
 }
 
