@@ -278,7 +278,8 @@ class Daemon:
         self.ended = False
         variables = {k: v for k, v in os.environ.items()
                      if k not in ("NOTIFY_SOCKET", "JOURNAL_STREAM", "WATCHDOG_USEC",
-                                  "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")}
+                                  "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID",
+                                  "CREDENTIALS_DIRECTORY")}
         variables["NOTIFY_SOCKET"] = self.notify_path
         variables.update(environment or {})
         command = os.environ.get("GUESTWIRE_TEST_WRAPPER", "").split()

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "methods/facts.h"
+#include "rpc/dialect.h"
 
 static char all[] = "*";
 static char *every[] = { all, NULL };
@@ -35,9 +36,19 @@ static void world_on_privileged(Session *s, const CallRecord *record, void *user
         w->privileged_calls++;
 }
 
+static void world_on_authenticated(Session *s, bool proved, void *userdata)
+{
+        World *w = userdata;
+
+        w->proofs[proved]++;
+        if (proved)
+                session_set_privileged(s, true);
+}
+
 static const SessionOwner world_owner = {
         .ended = world_on_ended,
         .privileged_call = world_on_privileged,
+        .authenticated = world_on_authenticated,
 };
 
 static int world_reload(void *agent, ConfigErrors *errors)
@@ -86,6 +97,7 @@ World *world_new(const Peer *peer, bool privileged)
                                      .agent = w };
         assert_int_equal(method_set_new(&w->context, &w->methods), 0);
         assert_int_equal(method_set_add(w->methods, agent_methods), 0);
+        assert_int_equal(method_set_add(w->methods, authenticate_methods), 0);
         assert_int_equal(method_set_add(w->methods, system_methods), 0);
         assert_int_equal(method_set_add(w->methods, network_methods), 0);
         assert_int_equal(method_set_add(w->methods, rpc_methods), 0);
@@ -106,6 +118,14 @@ World *world_free(World *w)
 
 const Peer root_peer = { .kind = PEER_UNIX, .text = "unix:uid=0,pid=1" };
 const Peer vsock_peer = { .kind = PEER_VSOCK, .cid = 2, .port = 1023, .text = "vsock:2:1023" };
+
+void world_set_port(World *w, const ListenSettings *port)
+{
+        SessionSettings settings = *session_settings(w->session);
+
+        settings.port = port;
+        session_set_settings(w->session, &settings);
+}
 
 void world_send(World *w, const char *text)
 {

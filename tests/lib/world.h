@@ -27,6 +27,7 @@ struct World {
         int caller; /* -EBADF once it has left */
         bool ended;
         unsigned privileged_calls;
+        unsigned proofs[2]; /* that did not hold, and that did: these make the caller privileged */
         /* What came, and how much of it was given out as a line. */
         char input[262144];
         size_t input_size;
@@ -46,6 +47,8 @@ World *world_new(const Peer *peer, bool privileged);
 World *world_free(World *w);
 DEFINE_CLEANUP(World, world_free)
 
+/* What the caller's port is like, for methods that ask. Borrowed. */
+void world_set_port(World *w, const ListenSettings *port);
 void world_send(World *w, const char *text);
 /* Runs the loop until the next line has come. It stays valid until the next one is asked for. */
 const char *world_receive(World *w);

@@ -241,6 +241,55 @@ static void test_trust(void **state)
         }
 }
 
+/* Several words say who is trusted, in any order; they are printed in one. */
+static void test_trust_is_a_list(void **state)
+{
+        static const struct {
+                const char *written;
+                unsigned trust;
+                const char *printed;
+        } lists[] = {
+                { "token", TRUST_TOKEN, "token" },
+                { "privileged, token", TRUST_PRIVILEGED | TRUST_TOKEN, "privileged, token" },
+                { "token,privileged", TRUST_PRIVILEGED | TRUST_TOKEN, "privileged, token" },
+                { "token , token", TRUST_TOKEN, "token" },
+                { "token, peers", TRUST_PEERS | TRUST_TOKEN, "peers, token" },
+                { "token, peers, privileged", TRUST_PRIVILEGED | TRUST_PEERS | TRUST_TOKEN,
+                  "privileged, peers, token" },
+                { "nobody", TRUST_NOBODY, "nobody" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
+                _cleanup_free_ char *text = text_format("[port 7]\ntrust = %s\n", lists[i].written);
+                _cleanup_free_ char *line = text_format("\ntrust = %s\n", lists[i].printed);
+                _cleanup_config_ Config *c = load_same(text, NULL);
+                _cleanup_free_ char *printed = print(c);
+
+                assert_int_equal(c->listens[0]->trust, lists[i].trust);
+                assert_non_null(strstr(printed, line));
+        }
+        expect_refusal("[port 7]\ntrust = nobody, token\n", "f:2: trust: 'nobody' stands alone",
+                       "");
+        expect_refusal("[port 7]\ntrust = token, nobody\n", "f:2: trust: 'nobody' stands alone",
+                       "");
+        expect_refusal("[port 7]\ntrust = token,\n", "f:2: trust: ", "empty entry");
+        expect_refusal("[port 7]\ntrust = ,token\n", "f:2: trust: ", "empty entry");
+        expect_refusal("[port 7]\ntrust = privileged token\n",
+                       "f:2: trust: ", "'privileged token' is none of");
+        expect_refusal("[port 7]\ntrust = Token\n", "f:2: trust: ", "is none of");
+        /* What lets everybody in is as unsafe beside others. */
+        expect_refusal("[port 7]\npeers = any\ntrust = token, peers\n", "f:3: trust = peers ",
+                       "more than the host");
+        config_unref(load("[port 7]\npeers = any\ntrust = privileged, token\n"));
+        config_unref(load("[listen a]\naddress = tcp:127.0.0.1:7\ntrust = token\n"));
+        /* Where there are no calls there is nothing to prove it by. */
+        expect_refusal("[port 7]\nhandler = echo\ntrust = token\n", "f:3: ", "handler = echo");
+        expect_refusal("[port 7]\nhandler = exec\ncommand = /x\ntrust = privileged, token\n",
+                       "f:4: ", "handler = exec");
+        expect_refusal("[port 7]\nhandler = forward\nto = tcp:a:1\ntrust = peers, token\n",
+                       "f:4: ", "handler = forward");
+}
+
 /* A later file may give a port another handler: keys, presets and all. */
 static void test_handler_decides_at_the_end(void **state)
 {
@@ -275,6 +324,7 @@ int main(void)
                 cmocka_unit_test(test_keys_of_a_bad_handler),
                 cmocka_unit_test(test_bind_addresses),
                 cmocka_unit_test(test_trust),
+                cmocka_unit_test(test_trust_is_a_list),
                 cmocka_unit_test(test_handler_decides_at_the_end),
                 cmocka_unit_test(test_names_of_handlers),
         };

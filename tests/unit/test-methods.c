@@ -188,7 +188,7 @@ static void test_rows_are_complete(void **state)
         size_t n;
 
         list = method_set_list(w->methods, &n);
-        assert_int_equal(n, 8);
+        assert_int_equal(n, 10);
         for (size_t i = 0; i < n; i++) {
                 assert_non_null(list[i]->run);
                 assert_true(list[i]->summary && list[i]->summary[0] != '\0');
@@ -220,7 +220,7 @@ static void test_discover(void **state)
         assert_int_equal(strncmp(member_text(document, "openrpc"), "1.", 2), 0);
         assert_string_equal(member_text(member(document, "info"), "version"), PACKAGE_VERSION);
         methods = member(document, "methods");
-        assert_int_equal(json_object_array_length(methods), 8);
+        assert_int_equal(json_object_array_length(methods), 10);
         for (size_t i = 0; i < json_object_array_length(methods); i++) {
                 m = json_object_array_get_idx(methods, i);
                 assert_string_equal(member_text(m, "paramStructure"), "by-name");
@@ -254,7 +254,7 @@ static void test_discover_shows_what_policy_allows(void **state)
         Policy policy = { .methods = allowed, .block_methods = blocked, .privileged = true };
         _cleanup_json_ json_object *document = discover_document(w->methods, &policy);
 
-        assert_int_equal(json_object_array_length(member(document, "methods")), 3);
+        assert_int_equal(json_object_array_length(member(document, "methods")), 5);
         assert_non_null(document_method(document, "agent.ping"));
         assert_null(document_method(document, "agent.reload"));
         assert_null(document_method(document, "rpc.discover"));
