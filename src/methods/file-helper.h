@@ -20,8 +20,7 @@ typedef struct FilePool FilePool;
 
 /*
  * Hands the call over, whose parameters (borrowed, may be NULL) are sound; it ends, now or later.
- * raw: the call becomes a raw one, in which the caller may use this mask of channels; 0 with raw
- * is fine.
+ * raw: it becomes a raw call, in which the caller may use the channels of this mask.
  */
 void file_helper_run(AgentContext *context, Call *call, json_object *params, bool raw,
                      unsigned channels_in);

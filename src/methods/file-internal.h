@@ -10,8 +10,8 @@
 #include "methods/file-helper.h"
 #include "rpc/call.h"
 
-/* What file-helper.c (whose calls, in what order) and file-process.c (the process and its socket)
- * share, and nobody else. */
+/* What file-helper.c (whose calls, in what order), file-raw.c (connections that are lent) and
+ * file-process.c (the process and its socket) share, and nobody else. */
 typedef struct FileCall FileCall;
 typedef struct FileHelper FileHelper;
 typedef struct FileHelpers FileHelpers;
@@ -63,7 +63,7 @@ struct FileCall {
         bool lent;     /* the connection is with the helper */
         bool aborting; /* the helper was told to stop */
         int error;     /* that is why, or 0 */
-        /* While it is lent: whether its caller has gone. */
+        /* While it is lent: it shows whether the caller has gone. */
         int watch_fd;
         sd_event_source *watch;
 };
@@ -86,3 +86,12 @@ struct FileHelpers {
         ListLink list;
         size_t n;
 };
+
+/* Of file-raw.c. The helper wants the connection: the call becomes a raw one, if it can. */
+void file_call_begin(FileCall *c);
+/* The helper gives the connection back: the payload of its HELPER_RETURN. */
+void file_call_take_back(FileCall *c, const char *data, size_t n);
+/* The helper is to stop, and says when it has. One that does not is lost. */
+void file_call_abort(FileCall *c);
+/* Nobody needs to know any more whether the caller has gone. */
+void file_call_unwatch(FileCall *c);
