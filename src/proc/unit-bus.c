@@ -62,6 +62,11 @@ static void units_retry_later(Units *s, uint64_t usec)
                 log_error("cannot connect to the system bus again: %s", strerror(-r));
 }
 
+void units_resume_later(Units *s)
+{
+        units_retry_later(s, RETRY_FIRST_USEC);
+}
+
 /* In a turn of its own: this is called by the bus that is to go. */
 static int units_on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -70,7 +75,7 @@ static int units_on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error
         if (s->n == 0)
                 return 0;
         log_warning("the connection to the system bus is lost; %zu units of programs go on", s->n);
-        units_retry_later(s, RETRY_FIRST_USEC);
+        units_resume_later(s);
         return 0;
 }
 
@@ -83,17 +88,17 @@ static void units_resume(Units *s)
 static int units_on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Units *s = userdata;
+        int r;
 
-        if (s->bus && sd_bus_is_open(s->bus) > 0)
-                return 0;
-        units_lose(s);
         if (s->n == 0)
                 return 0;
-        if (units_connect(s) < 0) {
-                units_retry_later(s, RETRY_USEC);
+        r = units_connect(s);
+        if (r >= 0) {
+                units_resume(s);
                 return 0;
         }
-        units_resume(s);
+        units_have_no_bus(s, -r);
+        units_retry_later(s, RETRY_USEC);
         return 0;
 }
 

@@ -87,7 +87,11 @@ struct Units {
 int units_connect(Units *s);
 /* Asks for the types of properties; units_have_types() is called when they are there, or not. */
 int units_get_types(Units *s);
+/* There is no connection: those that wait for one wait no more. */
+void units_have_no_bus(Units *s, int error);
 void units_have_types(Units *s, const char *problem);
+/* Looks at the connection, and at all units, in a moment. */
+void units_resume_later(Units *s);
 /* A call of the manager's, whose answer nobody waits for. */
 void units_tell(Units *s, const char *method, const char *types, ...);
 

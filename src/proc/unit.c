@@ -180,6 +180,13 @@ static int unit_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void unit_look(Unit *u);
 
+/* systemd itself says that there is none, and not a bus that systemd is not on just now. */
+static bool says_gone(const sd_bus_error *e)
+{
+        return sd_bus_error_has_names(e, SD_BUS_ERROR_UNKNOWN_OBJECT, SD_BUS_ERROR_UNKNOWN_METHOD,
+                                      SD_BUS_ERROR_UNKNOWN_INTERFACE, SYSTEMD_NAME ".NoSuchUnit");
+}
+
 static int unit_on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         const sd_bus_error *e = sd_bus_message_get_error(m);
@@ -187,12 +194,12 @@ static int unit_on_properties(sd_bus_message *m, void *userdata, sd_bus_error *e
 
         u->query = sd_bus_slot_unref(u->query);
         if (!e && unit_facts_read(&u->facts, m) < 0)
-                e = &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_INVALID_SIGNATURE, "");
-        /* It is asked again when the connection is. */
-        if (e && sd_bus_is_open(u->units->bus) <= 0)
-                return 0;
-        if (e && u->facts.code == 0) {
+                log_warning("systemd tells of %s what cannot be read", u->name);
+        if (e && says_gone(e))
                 u->state = UNIT_ENDED;
+        else if (e && u->facts.code == 0) {
+                units_resume_later(u->units);
+                return 0;
         } else if (u->facts.code == 0 && !unit_is_over(u))
                 return 0;
         if (u->job)
@@ -308,6 +315,12 @@ void unit_begin(Unit *u)
                                       UNIT_CALL_USEC);
         if (r >= 0)
                 return;
+        if (sd_bus_is_open(u->units->bus) <= 0) {
+                /* The connection is gone, as is seen only now. */
+                u->state = UNIT_WAITING;
+                units_resume_later(u->units);
+                return;
+        }
         unit_fail(u, -r,
                   problem ? problem
                           : text_format("cannot ask systemd for a unit: %s", strerror(-r)));
@@ -330,6 +343,18 @@ void units_have_types(Units *s, const char *problem)
                 unit_fail(u, EIO,
                           text_format("systemd does not tell which properties it has: %s",
                                       problem));
+        }
+}
+
+void units_have_no_bus(Units *s, int error)
+{
+        list_foreach (i, &s->list) {
+                Unit *u = CONTAINER_OF(i, Unit, link);
+
+                if (u->state == UNIT_WAITING)
+                        unit_fail(u, error,
+                                  text_format("cannot reach systemd over the system bus: %s",
+                                              strerror(error)));
         }
 }
 
@@ -447,11 +472,8 @@ int unit_start(Units *s, const SpawnJob *job, UnitFunction ended, void *userdata
         r = units_connect(s);
         if (r >= 0)
                 unit_begin_or_wait(u);
-        else {
-                unit_fail(u, -r,
-                          text_format("cannot reach systemd over the system bus: %s",
-                                      strerror(-r)));
-        }
+        else
+                units_have_no_bus(s, -r);
         *ret = TAKE_PTR(u);
         return 0;
 }

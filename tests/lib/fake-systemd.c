@@ -9,8 +9,9 @@
  *   silent   no call is answered
  *   setup    each unit fails before its ExecStart, as with a namespace that cannot be made
  *   taken    the first five names are taken
+ *   vague    units are not introspectable
  *
- * Prints its pid when it can be called; ends with its bus.
+ * Prints its pid when it can be called. A bus that is lost it waits for.
  */
 #include <errno.h>
 #include <signal.h>
@@ -51,7 +52,7 @@ struct Service {
 
 static sd_bus *bus;
 static sd_event *event;
-static sd_event_source *timer;
+static sd_event_source *timer, *reconnect;
 static ListLink services = LIST_INIT(services);
 static const char *fault = "";
 static unsigned n_taken;
@@ -123,6 +124,8 @@ static void announce(const Service *s, const char *interface,
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
+        if (sd_bus_is_open(bus) <= 0)
+                return;
         must(sd_bus_message_new_signal(bus, &m, s->path, "org.freedesktop.DBus.Properties",
                                        "PropertiesChanged"),
              "signal");
@@ -325,7 +328,7 @@ static int introspect(sd_bus_message *m)
                 "</interface></node>\n");
 }
 
-static void by_name(sd_bus_message *m, void (*function)(Service *s, sd_bus_message *m))
+static int by_name(sd_bus_message *m, void (*function)(Service *s, sd_bus_message *m))
 {
         const char *name;
         Service *s;
@@ -334,6 +337,7 @@ static void by_name(sd_bus_message *m, void (*function)(Service *s, sd_bus_messa
         s = find(name, NULL);
         if (s)
                 function(s, m);
+        return 1;
 }
 
 static void service_stop(Service *s, sd_bus_message *m)
@@ -387,12 +391,12 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return list_units(m);
         if (sd_bus_message_is_method_call(m, NULL, "GetAll"))
                 return get_all(m);
-        if (sd_bus_message_is_method_call(m, NULL, "Introspect"))
+        if (sd_bus_message_is_method_call(m, NULL, "Introspect") && strcmp(fault, "vague") != 0)
                 return introspect(m);
         for (size_t i = 0; i < ELEMENTSOF(functions); i++)
                 if (sd_bus_message_is_method_call(m, NULL, functions[i].member))
-                        by_name(m, functions[i].function);
-        return 1;
+                        return by_name(m, functions[i].function);
+        return 0;
 }
 
 static int on_end(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
@@ -400,6 +404,47 @@ static int on_end(sd_event_source *source, const struct signalfd_siginfo *si, vo
         list_foreach (i, &services)
                 (void)kill(-CONTAINER_OF(i, Service, link)->group, SIGKILL);
         return sd_event_exit(event, 0);
+}
+
+static int connect_bus(void);
+
+/* It comes back where it was, as PID 1 does; nobody holds references any more. */
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        list_foreach_safe (i, &services) {
+                Service *s = CONTAINER_OF(i, Service, link);
+
+                s->referenced = false;
+                collect(s);
+        }
+        return sd_event_source_set_enabled(reconnect, SD_EVENT_ONESHOT);
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        (void)sd_bus_detach_event(bus);
+        bus = sd_bus_close_unref(bus);
+        if (connect_bus() >= 0)
+                return 0;
+        must(sd_event_source_set_time(reconnect, now() + 10000), "timer");
+        return sd_event_source_set_enabled(reconnect, SD_EVENT_ONESHOT);
+}
+
+static int connect_bus(void)
+{
+        int r;
+
+        r = sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = sd_bus_add_filter(bus, NULL, on_message, NULL);
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, NULL, NULL, "org.freedesktop.DBus.Local",
+                                        "Disconnected", on_disconnected, NULL);
+        if (r >= 0)
+                r = sd_bus_request_name(bus, NAME, 0);
+        if (r >= 0)
+                r = sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL);
+        return r;
 }
 
 int main(int argc, char **argv)
@@ -416,11 +461,9 @@ int main(int argc, char **argv)
         must(sd_event_add_signal(event, NULL, SIGCHLD, on_child, NULL), "signal");
         must(sd_event_add_signal(event, NULL, SIGTERM, on_end, NULL), "signal");
         must(sd_event_add_time(event, &timer, CLOCK_MONOTONIC, 0, 1, on_timer, NULL), "timer");
-        must(sd_bus_open_system(&bus), "bus");
-        must(sd_bus_add_filter(bus, NULL, on_message, NULL), "filter");
-        must(sd_bus_request_name(bus, NAME, 0), "name");
-        must(sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL), "attach");
-        (void)sd_bus_set_exit_on_disconnect(bus, 1);
+        must(sd_event_add_time(event, &reconnect, CLOCK_MONOTONIC, 0, 1, on_again, NULL), "timer");
+        must(sd_event_source_set_enabled(reconnect, SD_EVENT_OFF), "timer");
+        must(connect_bus(), "bus");
         printf("%d\n", (int)getpid());
         (void)fflush(stdout);
         return sd_event_loop(event);
