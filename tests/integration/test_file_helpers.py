@@ -4,8 +4,10 @@
 import contextlib
 import os
 import pwd
+import shutil
 import signal
 import stat
+import subprocess
 import threading
 
 import harness
@@ -252,6 +254,72 @@ class Helpers(HelperTest):
                     for _ in range(20):
                         other.read()
         self.daemon.assert_back()
+
+
+class Unit(HelperTest):
+    """With scope = unit helpers are services of systemd's, outside the agent's own sandbox."""
+
+    FAKE_SYSTEMD = os.path.join(harness.BUILDDIR, "tests", "lib", "fake-systemd")
+    BUS = """<busconfig><type>system</type><listen>unix:path=%s</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>
+<allow receive_sender="*"/></policy></busconfig>"""
+
+    def run_beside(self, *command, **options):
+        """A process until the test's end; its first line is read."""
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   start_new_session=True, **options)
+
+        def end():
+            process.terminate()
+            process.wait(harness.DEADLINE)
+            process.stdout.close()
+
+        self.addCleanup(end)
+        self.assertTrue(process.stdout.readline(), command)
+
+    def serve_units(self, **keys):
+        if not shutil.which("dbus-daemon") or not os.path.exists(self.FAKE_SYSTEMD):
+            self.skipTest("dbus-daemon, or the build's fake-systemd, is missing")
+        bus = os.path.join(self.folder, "bus")
+        self.write(bus + ".conf", (self.BUS % bus).encode())
+        self.run_beside("dbus-daemon", "--config-file=" + bus + ".conf", "--nofork", "--nopidfile",
+                        "--print-address", stderr=subprocess.DEVNULL)
+        address = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=" + bus}
+        self.run_beside(self.FAKE_SYSTEMD, env=dict(os.environ, **address))
+        self.start(self.target(trust="peers", trust_unsafe="yes", **keys),
+                   agent={"scope": "unit"}, environment=address)
+        self.client = self.connect()
+
+    def helpers(self):
+        """Every helper that is at work for somebody, by its command line."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                with open("/proc/%s/cmdline" % pid, "rb") as file:
+                    words = file.read().split(b"\0")
+                if words[1:2] == [b"--internal-files"] and words[0] == harness.GUESTWIRED.encode():
+                    found.append(int(pid))
+        return found
+
+    def test_helpers_are_units(self):
+        self.serve_units(root=self.place)
+        before = set(self.helpers())
+        self.client.call("file.write", {"path": "/file", "data": "x", "user": "nobody"})
+        [pid] = set(self.helpers()) - before
+        self.assertNotIn(pid, self.daemon.children())
+        content = os.urandom(3 << 20)
+        self.assertIn("result", rawfiles.put(self.client, "/put", content, user="nobody"))
+        [(_, got, _)], _ = rawfiles.get(self.client, "/put")
+        self.assertEqual(got, content)
+        call = rawfiles.RawCall(self.client, "file.put", {"path": "/part"})
+        call.record(path="", type="file", size=1000)
+        call.send(rawfiles.DATA, b"x" * 500)
+        call.control("agent.ping", {}, "p")
+        self.assertEqual(call.read_control()["id"], "p")
+        self.assertEqual(len(os.listdir(self.place)), 3)
+        self.client.close()
+        harness.until(lambda: set(self.helpers()) == before, self.helpers)
+        self.assertEqual(sorted(os.listdir(self.place)), ["file", "put"])
 
 
 class Root(HelperTest):
