@@ -524,7 +524,7 @@ static int fill_disk(void *userdata)
 {
         World *w = userdata;
 
-        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, "") < 0 ||
             mount("tmpfs", "to", "tmpfs", 0, "size=1M") < 0)
                 return CHILD_CANNOT;
         w->to = open("to", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -539,7 +539,7 @@ static int fill_disk(void *userdata)
                 return 3;
         if (count_names("to/t") != 0)
                 return 4;
-        if (mount(NULL, "to", NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+        if (mount("none", "to", "none", MS_REMOUNT | MS_RDONLY, "") < 0)
                 return CHILD_CANNOT;
         world_copy(w, "a", "b");
         return w->receiver.result == -EROFS &&
