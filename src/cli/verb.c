@@ -105,7 +105,7 @@ const Verb verbs[] = {
           .run = verb_shell },
         { .name = "cp",
           .args = "SRC... DST",
-          .summary = "Copy files and directories to a guest, from it, or between guests",
+          .summary = "Copy files and directories to, from or between guests",
           .help = "SRC and DST are names here, TARGET:/PATH in a guest, or - for standard input "
                   "and\n"
                   "output. A directory as DST takes things in under their names. What is replaced "
