@@ -15,29 +15,15 @@ static void print_if(const char *prefix, const char *word, const char *meaning)
                 printf("%s\t%s\n", word, meaning);
 }
 
-static void complete_options(const char *prefix, const Verb *v)
-{
-        char text[64];
-
-        for (const Option *o = options; o->name; o++) {
-                if (v && !verb_takes(v, o))
-                        continue;
-                /* The '=' tells the shell to leave the cursor behind it. */
-                snprintf(text, sizeof(text), "--%s%s", o->name,
-                         o->value && !o->optional ? "=" : "");
-                print_if(prefix, text, o->summary);
-        }
-}
-
 static void complete_verbs(const char *prefix)
 {
         for (const Verb *v = verbs; v->name; v++)
                 print_if(prefix, v->name, v->summary);
 }
 
-/* Sockets, and folders on the way to them. kind: "unix:" or "mux:", what stands before the path.
- * Or, where it is "", all that there is. */
-static void complete_path(const char *kind, const char *path)
+/* Sockets, or all files, and folders on the way to them. kind: "unix:", "mux:", "--token=" or "",
+ * what stands before the path. */
+static void complete_path(const char *kind, const char *path, bool files)
 {
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
         _cleanup_free_ char *folder = NULL;
@@ -60,10 +46,41 @@ static void complete_path(const char *kind, const char *path)
                         printf("%s%s%s/\tfolder\n", kind, folder, d->d_name);
                 else if (S_ISSOCK(st.st_mode))
                         printf("%s%s%s\tsocket\n", kind, folder, d->d_name);
-                else if (!kind[0])
-                        printf("%s%s\tfile\n", folder, d->d_name);
+                else if (files)
+                        printf("%s%s%s\tfile\n", kind, folder, d->d_name);
         }
         closedir(dir);
+}
+
+/* Of the values of options only files can be offered: the others are numbers, times and names. */
+static void complete_value(const Option *o, const char *before, const char *value)
+{
+        if (strcmp(o->value, "FILE") == 0)
+                complete_path(before, value, true);
+}
+
+static void complete_options(const char *prefix, const Verb *v)
+{
+        const char *equals = strchr(prefix, '=');
+        const Option *given = equals ? option_by_name(v, prefix + 2) : NULL;
+        char text[64];
+
+        if (given && given->value) {
+                _cleanup_free_ char *before = strndup(prefix, (size_t)(equals - prefix) + 1);
+
+                if (before)
+                        complete_value(given, before, equals + 1);
+                return;
+        }
+
+        for (const Option *o = options; o->name; o++) {
+                if (v && !verb_takes(v, o))
+                        continue;
+                /* The '=' tells the shell to leave the cursor behind it. */
+                snprintf(text, sizeof(text), "--%s%s", o->name,
+                         o->value && !o->optional ? "=" : "");
+                print_if(prefix, text, o->summary);
+        }
 }
 
 static void complete_target(const char *prefix)
@@ -72,7 +89,7 @@ static void complete_target(const char *prefix)
 
         for (size_t i = 0; i < ELEMENTSOF(paths); i++)
                 if (strncmp(prefix, paths[i], strlen(paths[i])) == 0) {
-                        complete_path(paths[i], prefix + strlen(paths[i]));
+                        complete_path(paths[i], prefix + strlen(paths[i]), false);
                         return;
                 }
         print_if(prefix, "local", "this machine, over vsock");
@@ -110,8 +127,11 @@ void complete_print(char *const *words, size_t n)
                 if (!options_end && strcmp(words[i], "--") == 0) {
                         options_end = true;
                 } else if (!options_end && option_awaiting(v, words[i])) {
-                        if (++i + 1 >= n)
-                                return; /* a value: a number or a time, nothing to offer */
+                        if (i + 2 >= n) {
+                                complete_value(option_awaiting(v, words[i]), "", last);
+                                return;
+                        }
+                        i++;
                 } else if (options_end || words[i][0] != '-') {
                         if (n_words++ == 0)
                                 v = verb_find(words[i]);
@@ -128,6 +148,6 @@ void complete_print(char *const *words, size_t n)
                 complete_target(last);
                 if (strncmp(last, "unix:", strlen("unix:")) != 0 &&
                     strncmp(last, "mux:", strlen("mux:")) != 0)
-                        complete_path("", last);
+                        complete_path("", last, true);
         }
 }

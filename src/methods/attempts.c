@@ -18,6 +18,11 @@ static uint32_t guesser_id(const Peer *peer)
         return 0;
 }
 
+static bool guesser_is_low(const Peer *peer)
+{
+        return peer->kind == PEER_VSOCK && peer->port < 1024;
+}
+
 /* Whether what it did is still held against it. */
 static bool guesser_counts(const Guesser *g, uint64_t now)
 {
@@ -32,7 +37,7 @@ static size_t attempts_find(const Attempts *a, const Peer *peer, uint64_t now)
 
         while (i < ELEMENTSOF(a->guessers) &&
                !(guesser_counts(&a->guessers[i], now) && a->guessers[i].kind == peer->kind &&
-                 a->guessers[i].id == id))
+                 a->guessers[i].id == id && a->guessers[i].is_low == guesser_is_low(peer)))
                 i++;
         return i;
 }
@@ -65,6 +70,7 @@ void attempts_failed(Attempts *a, const Peer *peer, uint64_t now)
         a->guessers[oldest] = (Guesser){
                 .kind = peer->kind,
                 .id = guesser_id(peer),
+                .is_low = guesser_is_low(peer),
                 .failed = 1,
                 .since = now,
         };

@@ -21,6 +21,7 @@ typedef struct Guesser Guesser;
 struct Guesser {
         PeerKind kind;
         uint32_t id; /* a CID, a uid; of TCP, which tells nobody apart, 0 */
+        bool is_low; /* a source port below 1024: users of a host do not lock its root out */
         unsigned failed;
         uint64_t since; /* the first of them */
 };

@@ -845,8 +845,9 @@ class Completion(Case):
 
     def test_bash(self):
         self.assertEqual(self.bash("guestwire "),
-                         ["ping", "info", "call", "methods", "connect", "forward", "cid", "guid",
-                          "hyperv", "doctor"])
+                         ["ping", "info", "call", "methods", "connect", "forward", "exec", "shell",
+                          "cp", "jobs", "attach", "wait", "kill", "cid", "guid", "hyperv",
+                          "doctor"])
         self.assertEqual(self.bash("guestwire pi"), ["ping"])
         self.assertEqual(self.bash("guestwire cid -"), ["--json", "--help", "--version"])
         self.assertEqual(self.bash("guestwire ping --cou"), ["--count="])
@@ -861,6 +862,16 @@ class Completion(Case):
         self.assertEqual(self.bash("guestwire forward lo"), ["local"])
         self.assertEqual(self.bash("guestwire hyperv --config agent.conf lo"), ["local"])
         self.assertEqual(self.bash("guestwire hyperv --un"), ["--unregister"])
+
+    def test_files_as_values(self):
+        """Where an option's value is a file, files are offered."""
+        found = ["%s/%s" % (self.folder, name) for name in ("vmfile", "vm/", "vm.sock")]
+        for line in ("guestwire ping --token %s/vm", "guestwire hyperv --config %s/vm"):
+            self.assertEqual(sorted(self.bash(line % self.folder)), sorted(found))
+        line = "guestwire ping --token=%s/vmf" % self.folder
+        self.assertEqual(self.bash(line), found[:1])
+        self.assertEqual(self.bash(line, " \t\n"), ["--token=" + found[0]])
+        self.assertEqual(self.bash("guestwire ping --count=%s/vm" % self.folder), [])
 
     def test_bash_paths(self):
         line = "guestwire ping unix:%s/vm" % self.folder

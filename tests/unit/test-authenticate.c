@@ -181,7 +181,8 @@ static void test_held_off(void **state)
 /* By the clock alone, without a loop. */
 static void test_attempts(void **state)
 {
-        static const Peer host = { .kind = PEER_VSOCK, .cid = 2, .port = 1 };
+        static const Peer host = { .kind = PEER_VSOCK, .cid = 2, .port = 1024 };
+        static const Peer root = { .kind = PEER_VSOCK, .cid = 2, .port = 1023 };
         static const Peer again = { .kind = PEER_VSOCK, .cid = 2, .port = 70000 };
         static const Peer sibling = { .kind = PEER_VSOCK, .cid = 22 };
         static const Peer user = { .kind = PEER_UNIX, .uid = 2 };
@@ -193,6 +194,7 @@ static void test_attempts(void **state)
         }
         /* Another source port does not make another caller. */
         assert_int_equal(attempts_wait(&a, &again, 101), ATTEMPTS_INTERVAL_USEC - 1);
+        assert_int_equal(attempts_wait(&a, &root, 101), 0);
         assert_int_equal(attempts_wait(&a, &sibling, 101), 0);
         assert_int_equal(attempts_wait(&a, &user, 101), 0);
         assert_int_equal(attempts_wait(&a, &host, 100 + ATTEMPTS_INTERVAL_USEC - 1), 1);
