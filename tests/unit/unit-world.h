@@ -81,12 +81,11 @@ static inline _unused_ void end_daemon(pid_t *pid)
         if (*pid <= 0)
                 return;
         p.fd = pidfd_open(*pid, 0);
-        if (p.fd >= 0) {
-                (void)kill(*pid, SIGTERM);
+        (void)kill(*pid, SIGTERM);
+        if (p.fd >= 0)
                 (void)poll(&p, 1, 10000);
-                (void)kill(*pid, SIGKILL);
-                (void)close(p.fd);
-        }
+        (void)kill(*pid, SIGKILL);
+        (void)fd_close(p.fd);
         *pid = 0;
 }
 
