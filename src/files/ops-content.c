@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <nettle/sha2.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -151,6 +152,9 @@ static int open_for_writing(FileJob *j, const char *path, const char *shown, boo
 /* 0 or -errno; *done: how many bytes are written, in either case. */
 static int write_all(int fd, const char *data, size_t n, bool append, uint64_t offset, size_t *done)
 {
+        /* The kernel says EINVAL to what goes beyond an off_t. */
+        if (n > (uint64_t)INT64_MAX - offset)
+                return -EFBIG;
         while (*done < n) {
                 ssize_t k = append ? write(fd, data + *done, n - *done)
                                    : pwrite(fd, data + *done, n - *done, (off_t)(offset + *done));

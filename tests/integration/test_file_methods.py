@@ -424,7 +424,7 @@ class Contents(FileTest):
     def test_too_large_an_offset(self):
         self.serve()
         self.fails("file.write", "failed", "EFBIG", path=self.path("file"), data="x",
-                   offset=1 << 62)
+                   offset=(1 << 63) - 1)
         self.assertEqual(self.client.call("agent.ping"), {})
 
     def test_hash(self):
