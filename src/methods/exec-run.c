@@ -6,22 +6,21 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "methods/exec-capture.h"
 #include "methods/exec-internal.h"
 #include "methods/members.h"
 #include "rpc/frame.h"
 #include "rpc/octets.h"
 #include "rpc/raw.h"
 
-#define READ_SIZE ((size_t)32 * 1024)
 #define RAW_READ_SIZE ((size_t)256 * 1024)
 
 typedef struct Run Run;
-typedef struct Captured Captured;
+typedef struct RunStream RunStream;
 
-struct Captured {
-        Buffer data;
-        uint64_t total; /* bytes that the program wrote */
-        size_t held;    /* of a stream: the beginning of a character, in `cut` */
+struct RunStream {
+        Capture capture; /* of all kinds of output: the number of bytes */
+        uint8_t held;    /* of a stream: the beginning of a character, in `cut` */
         char cut[4];
         bool ended; /* of a raw call: its channel */
 };
@@ -35,7 +34,7 @@ struct Run {
         bool cancelled;
         size_t max_output;
         uint64_t timeout;
-        Captured streams[PROGRAM_STREAM_MAX];
+        RunStream streams[PROGRAM_STREAM_MAX];
 };
 
 static Run *run_free(Run *run)
@@ -45,7 +44,7 @@ static Run *run_free(Run *run)
         list_remove(&run->link);
         (void)program_free(run->program);
         for (size_t i = 0; i < PROGRAM_STREAM_MAX; i++)
-                buffer_done(&run->streams[i].data);
+                capture_done(&run->streams[i].capture);
         free(run);
         return NULL;
 }
@@ -73,24 +72,8 @@ void runs_stop(Exec *e)
 /* Nobody wants it, but the program is not to wait. */
 static void run_drop(Run *run, ProgramStream stream)
 {
-        run->streams[stream].total +=
+        run->streams[stream].capture.total +=
                 program_read(run->program, stream, exec_scratch, EXEC_SCRATCH_SIZE);
-}
-
-static void run_capture(Run *run, ProgramStream stream)
-{
-        Captured *c = &run->streams[stream];
-        size_t room = run->max_output - c->data.size, n;
-        char *p;
-
-        p = room > 0 ? buffer_reserve(&c->data, MIN_OF(room, READ_SIZE)) : NULL;
-        if (!p) {
-                run_drop(run, stream);
-                return;
-        }
-        n = program_read(run->program, stream, p, MIN_OF(room, READ_SIZE));
-        buffer_commit(&c->data, n);
-        c->total += n;
 }
 
 static void run_notify(Run *run, ProgramStream stream, const char *data, size_t n)
@@ -107,17 +90,17 @@ static void run_notify(Run *run, ProgramStream stream, const char *data, size_t 
 /* Text goes out in whole characters: one that the read has cut waits for its rest. */
 static void run_stream(Run *run, ProgramStream stream)
 {
-        Captured *c = &run->streams[stream];
+        RunStream *c = &run->streams[stream];
         size_t n, whole;
 
         memcpy(exec_scratch, c->cut, c->held);
         n = program_read(run->program, stream, exec_scratch + c->held, EXEC_SCRATCH_SIZE - c->held);
         if (n == 0)
                 return;
-        c->total += n;
+        c->capture.total += n;
         n += c->held;
         whole = octets_whole(exec_scratch, n);
-        c->held = n - whole;
+        c->held = (uint8_t)(n - whole);
         memcpy(c->cut, exec_scratch + whole, c->held);
         if (whole > 0)
                 run_notify(run, stream, exec_scratch, whole);
@@ -154,7 +137,7 @@ static void run_raw(Run *run, ProgramStream stream)
 {
         RawPull to = { run->call, channel_of(stream) };
 
-        run->streams[stream].total +=
+        run->streams[stream].capture.total +=
                 program_pull(run->program, stream, RAW_READ_SIZE, run_pull_raw, &to);
 }
 
@@ -174,7 +157,7 @@ static bool run_on_output(Program *p, ProgramStream stream, void *userdata)
                 return true;
         }
         if (run->output == EXEC_OUTPUT_CAPTURE) {
-                run_capture(run, stream);
+                capture_read(&run->streams[stream].capture, p, stream, run->max_output);
                 return true;
         }
         /* A reader that is slow slows the program. */
@@ -192,7 +175,7 @@ static bool run_on_output(Program *p, ProgramStream stream, void *userdata)
 static void run_on_output_ended(Program *p, ProgramStream stream, void *userdata)
 {
         Run *run = userdata;
-        Captured *c = &run->streams[stream];
+        RunStream *c = &run->streams[stream];
 
         if (!run->call || run->cancelled)
                 return;
@@ -234,13 +217,6 @@ static void run_on_input_wanted(Program *p, void *userdata)
 
 /* The end */
 
-/* Of text that was cut off, the last character is left out where it was cut itself. */
-static size_t captured_length(const Captured *c)
-{
-        return c->total > c->data.size ? octets_whole(buffer_peek(&c->data) ?: "", c->data.size)
-                                       : c->data.size;
-}
-
 static const OctetsKeys keys_of[] = {
         [PROGRAM_STDOUT] = { "stdout", "stdout_base64" },
         [PROGRAM_STDERR] = { "stderr", "stderr_base64" },
@@ -255,53 +231,50 @@ static json_object *run_result(Run *run, const ProgramEnd *end)
 
         m.failed = !m.object;
         for (size_t i = 0; i < PROGRAM_STREAM_MAX && run->output != EXEC_OUTPUT_DISCARD; i++) {
-                members_add_unsigned(&m, totals[i], run->streams[i].total);
-                truncated = truncated || run->streams[i].total > run->streams[i].data.size;
+                const Capture *c = &run->streams[i].capture;
+
+                members_add_unsigned(&m, totals[i], c->total);
+                truncated = truncated || c->total > c->size;
         }
         if (run->output == EXEC_OUTPUT_CAPTURE)
                 members_add_boolean(&m, "truncated", truncated);
         return members_take(&m);
 }
 
-/* Captured output may be large: it is written as text at once, and not by way of JSON values. */
-static int run_write_captured(Run *run, Buffer *json)
+/* Captured output may be large: the reply is written as text, into memory of just its size, and not
+ * by way of JSON values. result: taken over. */
+static int run_write_reply(Run *run, json_object *result, Buffer *json)
 {
+        _cleanup_json_ json_object *object = result;
+        size_t length = 0, size;
+        const char *text;
         int r;
 
+        text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &length);
+        if (!text)
+                return -ENOMEM;
+        size = length;
         for (size_t i = 0; i < PROGRAM_STREAM_MAX; i++) {
-                Captured *c = &run->streams[i];
-
-                r = buffer_append(json, ",", 1);
-                if (r >= 0)
-                        r = octets_write(json, &keys_of[i], buffer_peek(&c->data) ?: "",
-                                         captured_length(c));
-                buffer_done(&c->data);
-                if (r < 0)
-                        return r;
+                capture_finish(&run->streams[i].capture);
+                size += capture_length(&run->streams[i].capture, &keys_of[i]);
         }
-        return 0;
+        if (!buffer_reserve(json, size))
+                return -ENOMEM;
+        /* Before the object's last brace, since it has members. */
+        r = buffer_append(json, text, length - 1);
+        for (size_t i = 0; i < PROGRAM_STREAM_MAX && r >= 0; i++)
+                r = capture_write(&run->streams[i].capture, &keys_of[i], json);
+        return r < 0 ? r : buffer_append(json, "}", 1);
 }
 
 static void run_answer(Run *run, Call *call, const ProgramEnd *end)
 {
-        _cleanup_json_ json_object *result = run_result(run, end);
+        json_object *result = run_result(run, end);
         Buffer json = BUFFER_NULL;
-        const char *text;
-        size_t length;
-        int r;
 
-        if (run->output != EXEC_OUTPUT_CAPTURE || !result) {
-                call_reply(call, TAKE_PTR(result));
-                return;
-        }
-        text = json_object_to_json_string_length(result, JSON_C_TO_STRING_PLAIN, &length);
-        /* Before its last brace, since it has members: */
-        r = text ? buffer_append(&json, text, length - 1) : -ENOMEM;
-        if (r >= 0)
-                r = run_write_captured(run, &json);
-        if (r >= 0)
-                r = buffer_append(&json, "}", 1);
-        if (r >= 0)
+        if (run->output != EXEC_OUTPUT_CAPTURE || !result)
+                call_reply(call, result);
+        else if (run_write_reply(run, result, &json) >= 0)
                 call_reply_text(call, buffer_peek(&json), json.size);
         else
                 call_reply(call, NULL);
@@ -312,14 +285,14 @@ static void run_answer(Run *run, Call *call, const ProgramEnd *end)
 static void run_answer_timeout(Run *run, Call *call, const ProgramEnd *end)
 {
         json_object *data = end->outcome == SPAWN_FAILED ? NULL : run_result(run, end);
+        Buffer json = BUFFER_NULL;
         char timeout[64];
 
-        for (size_t i = 0; i < PROGRAM_STREAM_MAX && data; i++) {
-                Captured *c = &run->streams[i];
-
-                if (run->output == EXEC_OUTPUT_CAPTURE)
-                        (void)octets_add(data, &keys_of[i], buffer_peek(&c->data) ?: "",
-                                         captured_length(c));
+        if (data && run->output == EXEC_OUTPUT_CAPTURE) {
+                if (run_write_reply(run, TAKE_PTR(data), &json) >= 0 &&
+                    buffer_append(&json, "", 1) >= 0)
+                        data = json_tokener_parse(buffer_peek(&json));
+                buffer_done(&json);
         }
         text_from_usec(timeout, run->timeout);
         call_fail_data(call, REASON_TIMEOUT, 0, data,

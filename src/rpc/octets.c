@@ -55,6 +55,26 @@ size_t octets_whole(const char *data, size_t n)
         return n;
 }
 
+void octets_check(OctetsCheck *c, const char *data, size_t n)
+{
+        size_t whole;
+
+        /* First the character that the last piece has cut. */
+        for (; c->n_cut > 0 && n > 0; data++, n--) {
+                c->cut[c->n_cut++] = *data;
+                if (octets_whole(c->cut, c->n_cut) < c->n_cut)
+                        continue;
+                c->bad = c->bad || !text_is_utf8(c->cut, c->n_cut);
+                c->n_cut = 0;
+        }
+        if (n == 0 || c->bad)
+                return;
+        whole = octets_whole(data, n);
+        c->bad = !text_is_utf8(data, whole);
+        c->n_cut = (uint8_t)(n - whole);
+        memcpy(c->cut, data + whole, c->n_cut);
+}
+
 static json_object *new_base64(const char *data, size_t n)
 {
         json_object *o = NULL;
@@ -115,12 +135,30 @@ static size_t escape(char *to, const unsigned char *from, size_t n)
         return (size_t)(p - to);
 }
 
+size_t octets_written_length(bool text, const char *data, size_t n)
+{
+        size_t length = n;
+
+        if (!text)
+                return base64_length(n);
+        for (size_t i = 0; i < n; i++) {
+                char e = escapes[(unsigned char)data[i]];
+
+                length += (e != 0) + (e == 'u') * (ESCAPE_MAX - 2);
+        }
+        return length;
+}
+
 static int write_text(Buffer *json, const char *data, size_t n)
 {
         while (n > 0) {
-                size_t piece = MIN_OF(n, ESCAPE_BLOCK);
-                char *p = buffer_reserve(json, piece * ESCAPE_MAX);
+                size_t piece = MIN_OF(n, ESCAPE_BLOCK), room = piece * ESCAPE_MAX;
+                char *p;
 
+                /* Where somebody has counted, there is just as much room as it takes. */
+                if (json->data && json->capacity - json->begin - json->size < room)
+                        room = octets_written_length(true, data, piece);
+                p = buffer_reserve(json, room);
                 if (!p)
                         return -ENOMEM;
                 buffer_commit(json, escape(p, (const unsigned char *)data, piece));
@@ -130,22 +168,31 @@ static int write_text(Buffer *json, const char *data, size_t n)
         return 0;
 }
 
-int octets_write(Buffer *json, const OctetsKeys *keys, const char *data, size_t n)
+int octets_write_begin(Buffer *json, const OctetsKeys *keys, bool text)
 {
-        bool text = text_is_utf8(data, n);
         const char *key = text ? keys->text : keys->base64;
         int r;
 
         r = buffer_append(json, "\"", 1);
         if (r >= 0)
                 r = buffer_append(json, key, strlen(key));
+        return r < 0 ? r : buffer_append(json, "\":\"", 3);
+}
+
+int octets_write_piece(Buffer *json, bool text, const char *data, size_t n)
+{
+        return text ? write_text(json, data, n) : base64_encode(json, data, n);
+}
+
+int octets_write(Buffer *json, const OctetsKeys *keys, const char *data, size_t n)
+{
+        bool text = text_is_utf8(data, n);
+        int r;
+
+        r = octets_write_begin(json, keys, text);
         if (r >= 0)
-                r = buffer_append(json, "\":\"", 3);
-        if (r >= 0)
-                r = text ? write_text(json, data, n) : base64_encode(json, data, n);
-        if (r >= 0)
-                r = buffer_append(json, "\"", 1);
-        return r;
+                r = octets_write_piece(json, text, data, n);
+        return r < 0 ? r : buffer_append(json, "\"", 1);
 }
 
 int octets_read(json_object *object, const OctetsKeys *keys, Buffer *to, const char **ret_key,

@@ -354,7 +354,6 @@ class Departure(JobCase):
         self.client.call("exec.signal", {"job": number, "signal": "TERM"})
         self.assertEqual(self.wait(number)["signal"], "SIGTERM")
         self.client.call("exec.remove", {"job": number})
-        self.client.close()
         self.daemon.assert_back()
 
     def test_the_agent_ends_while_jobs_are_read(self):
