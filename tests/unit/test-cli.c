@@ -283,12 +283,43 @@ static void test_tables(void **state)
                 assert_non_null(v->run);
         }
         assert_null(verb_find("none"));
-        for (const Option *o = options; o->name; o++)
-                for (const Option *p = o + 1; p->name; p++) {
-                        assert_string_not_equal(o->name, p->name);
-                        assert_true(o->letter == 0 || o->letter != p->letter);
+        for (const Option *o = options; o->name; o++) {
+                assert_true((o->value == NULL) == (o->wants == NULL));
+                for (const Option *p = o + 1; p->name; p++)
                         assert_int_equal(o->bit & p->bit, 0);
+        }
+}
+
+static bool is_same_word(const Option *o, const Option *p)
+{
+        return strcmp(o->name, p->name) == 0 || (o->letter && o->letter == p->letter);
+}
+
+/* A word may be in several rows, but never twice for one verb; and it is that verb's which is
+ * found, wherever it stands. */
+static void test_options_of_verbs(void **state)
+{
+        for (const Verb *v = verbs; v->name; v++)
+                for (const Option *o = options; o->name; o++) {
+                        if (!verb_takes(v, o))
+                                continue;
+                        assert_ptr_equal(option_by_name(v, o->name), o);
+                        if (o->letter)
+                                assert_ptr_equal(option_by_letter(v, o->letter), o);
+                        for (const Option *p = o + 1; p->name; p++)
+                                assert_false(verb_takes(v, p) && is_same_word(o, p));
                 }
+
+        assert_int_equal(option_by_letter(verb_find("ping"), 'i')->bit, OPTION_INTERVAL);
+        assert_int_equal(option_by_letter(verb_find("exec"), 'i')->bit, OPTION_INPUT);
+        assert_int_equal(option_by_name(verb_find("exec"), "timeout=5s")->bit, OPTION_TIME_LIMIT);
+        /* Of a verb that takes it in no sense, the first, so that it can be told. */
+        assert_int_equal(option_by_letter(verb_find("cid"), 'i')->bit, OPTION_INTERVAL);
+        assert_int_equal(option_by_name(NULL, "timeout")->bit, OPTION_TIMEOUT);
+        assert_null(option_by_name(NULL, "time"));
+        assert_null(option_by_name(NULL, ""));
+        assert_null(option_by_letter(NULL, 0));
+        assert_null(option_by_letter(NULL, 'X'));
 }
 
 int main(void)
@@ -304,6 +335,7 @@ int main(void)
                 cmocka_unit_test(test_refusals),
                 cmocka_unit_test(test_listeners),
                 cmocka_unit_test(test_tables),
+                cmocka_unit_test(test_options_of_verbs),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
