@@ -3,7 +3,7 @@
 # Replays each fuzzer's corpus, as one TAP stream: what a fuzzer once found stays found.
 : "${srcdir:?}" "${builddir:?}" # of `make check`
 n=0
-for harness in address config frame raw scan session; do
+for harness in address config frame raw record scan session; do
         corpus="$srcdir/tests/fuzz/corpus/$harness"
         log="tests/fuzz/fuzz-$harness.replay"
         mkdir -p tests/fuzz
