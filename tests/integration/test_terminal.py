@@ -166,7 +166,8 @@ class Tmux(TerminalCase):
 
     def test_the_terminal_is_restored_whatever_happens(self):
         before = self.modes()
-        for how in ("TERM", "HUP", "INT", "QUIT", "SEGV", "USR1"):
+        # AddressSanitizer takes SIGSEGV for itself.
+        for how in ["TERM", "HUP", "INT", "QUIT", "USR1"] + ["SEGV"] * (not harness.build_kind()):
             self.type("clear; %s exec -t %s -- sh -c 'echo $PPID ready; exec sleep 1000'" % (
                 GUESTWIRE, self.cli))
             self.wait_for(" ready\n")
