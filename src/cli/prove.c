@@ -55,7 +55,7 @@ static int distrusted(const Client *c, const char *why)
 {
         _cleanup_free_ char *to = address_to_text(client_target(c));
 
-        output_error("what answers at %s %s: nothing was asked of it", to ?: "?", why);
+        output_error("what answers at %s %s: nothing more was asked of it", to ?: "?", why);
         return EXIT_CONNECTION;
 }
 
