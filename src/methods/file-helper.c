@@ -2,6 +2,7 @@
 #include "methods/file-helper.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,6 +211,16 @@ static const FileProcessOwner process_owner = {
         .idle = helper_on_idle,
 };
 
+static void helper_fail_to_start(FileHelper *h, int error)
+{
+        char problem[256];
+
+        (void)snprintf(problem, sizeof(problem), "A file helper cannot be started: %s",
+                       strerror(error));
+        helper_fail(h, NULL, error == EOPNOTSUPP ? REASON_UNSUPPORTED : REASON_FAILED, error,
+                    problem);
+}
+
 /* False: it could not be, its calls have ended and it is gone. */
 static bool helper_start(FileHelper *h)
 {
@@ -242,7 +253,7 @@ static bool helper_start(FileHelper *h)
         if (r == -EBUSY)
                 helper_fail(h, NULL, REASON_BUSY, 0, "Too many file helpers are at work");
         else
-                helper_fail(h, NULL, REASON_FAILED, -r, "A file helper cannot be started");
+                helper_fail_to_start(h, -r);
         return false;
 }
 

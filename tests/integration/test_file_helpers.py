@@ -9,9 +9,12 @@ import signal
 import stat
 import subprocess
 import threading
+import unittest
 
 import harness
 import rawfiles
+
+as_root = unittest.skipUnless(os.geteuid() == 0, "not root")
 
 
 class HelperTest(harness.TestCase):
@@ -54,6 +57,7 @@ class HelperTest(harness.TestCase):
 
 
 class Users(HelperTest):
+    @as_root
     def test_as_a_user_in_every_respect(self):
         self.serve()
         nobody = pwd.getpwnam("nobody")
@@ -81,6 +85,7 @@ class Users(HelperTest):
         _, reply = rawfiles.get(self.client, secret, user="nobody")
         self.assert_reason(reply["error"], "failed")
 
+    @as_root
     def test_groups_of_the_user(self):
         self.serve()
         with contextlib.ExitStack() as stack:
@@ -189,6 +194,7 @@ class Helpers(HelperTest):
         self.assert_ended(pid)
         self.daemon.assert_back()
 
+    @as_root
     def test_a_limited_number_for_a_connection(self):
         self.serve()
         users = [entry.pw_name for entry in pwd.getpwall()][:9]
@@ -301,6 +307,7 @@ class Unit(HelperTest):
                     found.append(int(pid))
         return found
 
+    @as_root
     def test_helpers_are_units(self):
         self.serve_units(root=self.place)
         before = set(self.helpers())

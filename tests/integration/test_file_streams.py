@@ -10,11 +10,13 @@ import socket
 import stat
 import struct
 import subprocess
-import threading
+import unittest
 
 import harness
 import rawfiles
 from rawfiles import CONTROL, DATA, HOLE, RECORDS, RawCall, frame, xxh3
+
+as_root = unittest.skipUnless(os.geteuid() == 0, "not root")
 
 
 class StreamTest(harness.TestCase):
@@ -75,6 +77,7 @@ class Whole(StreamTest):
         self.assertEqual(self.client.call("agent.ping"), {})
         self.assert_clean("file")
 
+    @as_root
     def test_what_the_caller_says_of_the_file(self):
         self.serve()
         rawfiles.put(self.client, self.path("file"), b"x", owner="nobody", group=7,
