@@ -126,6 +126,11 @@ static int begin_entry(Receiver *r, const Record *record)
         if (!r->begun) {
                 r->begun = true;
                 r->is_tree = record->type == RECORD_DIRECTORY;
+                /* Only a single file is kept in part. */
+                if (record->type != RECORD_FILE && r->file.is_partial) {
+                        receive_file_abort(&r->file, true);
+                        r->settings.offset = 0;
+                }
                 r->base.stats.total_bytes = r->is_tree                         ? record->total
                                             : record->size != RECORD_SIZE_NONE ? record->size
                                                                                : 0;

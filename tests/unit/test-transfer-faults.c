@@ -550,15 +550,17 @@ static int fill_disk(void *userdata)
 
 static void test_full_disk(void **state)
 {
-        _cleanup_free_ char *data = some_bytes(BIG);
         World *w = *state;
+        char *data;
         int r;
 
         if (geteuid() != 0)
                 cannot_run("not root");
+        data = some_bytes(BIG);
         make_file("from/a", data, BIG);
         assert_int_equal(mkdir("from/t", 0755), 0);
         make_file("from/t/a", data, BIG);
+        free(data); /* before there is a child, for which valgrind would look */
         r = child_run(fill_disk, w);
         if (r == CHILD_CANNOT)
                 cannot_run("no mount namespace");

@@ -359,6 +359,22 @@ static void test_partial_names(void **state)
         assert_string_not_equal(b, c);
 }
 
+/* Of a tree nothing is kept in part: its files are as without. */
+static void test_partial_is_for_one_file(void **state)
+{
+        World *w = *state;
+
+        make_tree();
+        w->receive.keep_partial = true;
+        w->receive.preserve = true;
+        world_copy(w, "t", "t");
+        assert_copied(w);
+        assert_same_tree("%P %y %m %T@ %U %G %l\\0");
+        world_copy(w, "t/root", "l");
+        assert_copied(w);
+        assert_int_equal(count_names("to"), 2);
+}
+
 /* The other side knows what is to come. */
 static void test_counted_first(void **state)
 {
@@ -391,6 +407,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_resume_sending, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_resume_refused, setup, teardown),
                 cmocka_unit_test(test_partial_names),
+                cmocka_unit_test_setup_teardown(test_partial_is_for_one_file, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_counted_first, setup, teardown),
         };
 
