@@ -136,6 +136,29 @@ static char *print_limit_count(const ConfigOption *o, const void *field)
 
 const ConfigType config_type_limit_count = { parse_limit_count, print_limit_count, NULL, false };
 
+/* What the kernel sets anyway needs no control group to be set in. */
+#define WEIGHT_PRESET 100
+
+static int parse_weight(const ConfigOption *o, const char *text, void *field, char **ret_problem)
+{
+        uint64_t *v = field;
+        int r;
+
+        r = config_type_count.parse(o, text, field, ret_problem);
+        if (r >= 0 && *v == WEIGHT_PRESET)
+                *v = 0;
+        return r;
+}
+
+static char *print_weight(const ConfigOption *o, const void *field)
+{
+        const uint64_t preset = WEIGHT_PRESET, *v = field;
+
+        return config_type_count.print(o, *v > 0 ? v : &preset);
+}
+
+const ConfigType config_type_weight = { parse_weight, print_weight, NULL, false };
+
 static int parse_root(const ConfigOption *o, const char *text, void *field, char **ret_problem)
 {
         if (*text)

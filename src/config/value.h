@@ -56,6 +56,7 @@ extern const ConfigType config_type_limit_size;  /* uint64_t, bytes, 0: `infinit
 extern const ConfigType config_type_properties;  /* char **, NULL: none */
 extern const ConfigType config_type_root;        /* char *, an absolute path, or NULL */
 extern const ConfigType config_type_scope;       /* ProgramScope */
+extern const ConfigType config_type_weight;      /* uint64_t, 0: 100 */
 
 /*
  * Once `user` and `group` (each NULL or -1 where it is not set) have been read: the rest of what

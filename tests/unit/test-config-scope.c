@@ -39,6 +39,8 @@ static void test_properties_and_limits(void **state)
         assert_int_equal(p->limits.cpu_weight, 250);
         assert_int_equal(c->methods[0]->program.limits.memory_max, 0);
         assert_int_equal(c->methods[0]->program.limits.tasks_max, 0);
+        /* What is as it would be anyway is no limit, which would need a control group. */
+        assert_int_equal(c->methods[0]->program.limits.cpu_weight, 0);
         assert_null(c->methods[0]->program.properties);
 
         printed = print(c);
