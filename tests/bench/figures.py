@@ -14,6 +14,7 @@ import subprocess
 import time
 
 import callgrind
+import figures_programs
 import methods
 import proxies
 from servers import BenchError, Echo, EpollEcho, Guestwired, NotifySocket, QemuGa, memory
@@ -55,6 +56,8 @@ class Bench:
         self.client_program = client
         self.stream_program = os.path.join(os.path.dirname(client), "bench-stream")
         self.spawn_program = os.path.join(os.path.dirname(client), "bench-spawn")
+        self.copy_program = os.path.join(os.path.dirname(client), "bench-copy")
+        self.guestwire_program = os.path.join(os.path.dirname(client), "../../guestwire")
         self.rounds = rounds
         self.profile = ""
 
@@ -235,20 +238,32 @@ class Bench:
                                "KiB", peer, kind.name, ours / peer, "≤ 8 KiB", ours))
         return rows
 
+    def spawn_true(self):
+        """posix_spawn and wait of /bin/true in a bare program, in microseconds."""
+        done = subprocess.run([self.spawn_program, "500", "/bin/true"], check=True,
+                              stdout=subprocess.PIPE, encoding="utf-8", timeout=600)
+        return json.loads(done.stdout)["p50_ns"] / 1000
+
+    @staticmethod
+    def limit(name, value, unit, target):
+        return Figure(name, value, unit, target=target, judged=value)
+
+    def exec(self):
+        return (figures_programs.exec_calls(self, ratio)
+                + figures_programs.exec_stream(self, ratio))
+
+    def files(self):
+        return figures_programs.copies(self, ratio) + figures_programs.small_files(self, ratio)
+
     def methods(self):
         """A call of a method of one's own, beside the same without us."""
         def call(server, protocol, count):
             return lambda: self.client("latency", server, f"--count={count}",
                                        protocol=protocol)["p50_ns"] / 1000
 
-        def spawn():
-            done = subprocess.run([self.spawn_program, "500", "/bin/true"], check=True,
-                                  stdout=subprocess.PIPE, encoding="utf-8", timeout=600)
-            return json.loads(done.stdout)["p50_ns"] / 1000
-
         with methods.LocalServer() as server, methods.LocalServer() as direct, \
                 methods.Methods(server) as ours:
-            p50 = self.by_turns(program=call(ours, "program", 500), spawn=spawn,
+            p50 = self.by_turns(program=call(ours, "program", 500), spawn=self.spawn_true,
                                 server=call(ours, "local", 3000),
                                 direct=call(direct, "local", 3000))
         return [

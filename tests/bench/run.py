@@ -16,11 +16,12 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import programs  # noqa: E402
 import servers  # noqa: E402
 from figures import Bench  # noqa: E402
 
 GROUPS = ("latency", "throughput", "instructions", "idle_memory", "connection_memory", "start",
-          "forward", "methods")
+          "forward", "methods", "exec", "files")
 BEGIN, END = "<!-- bench: begin {} -->", "<!-- bench: end {} -->"
 
 
@@ -116,6 +117,7 @@ def main():
         raise servers.BenchError("this build has sanitizers in it: its figures mean nothing")
     servers.Guestwired.program = os.path.join(builddir, "guestwired")
     servers.Echo.program = os.path.join(builddir, "tests/bench/bench-echo")
+    programs.BareCopy.program = os.path.join(builddir, "tests/bench/bench-copy")
     if not servers.QemuGa.program:
         raise servers.BenchError("qemu-ga is not installed: there is nothing to compare with "
                                  "(Debian's package is qemu-guest-agent)")
