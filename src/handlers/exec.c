@@ -21,6 +21,7 @@
 #include "handlers/events.h"
 #include "proc/environment.h"
 #include "proc/lines.h"
+#include "proc/properties.h"
 
 /* How often a peer that has ended its input is asked if it is there. */
 #define PROBE_USEC UINT64_C(1000000)
@@ -268,23 +269,38 @@ static int exec_make_extra(const Connection *c, char ***ret)
         return 0;
 }
 
+/* "port-22", "listen-admin": how its programs are named among others. NULL without memory. */
+static char *exec_identity(const ListenSettings *settings)
+{
+        char *identity = strdup(settings->section),
+             *space = identity ? strchr(identity, ' ') : NULL;
+
+        if (space)
+                *space = '-';
+        return identity;
+}
+
 static int exec_start_program(Exec *e)
 {
         const Connection *c = e->connection;
         const ProgramSettings *program = &c->settings->program;
-        _cleanup_text_list_ char **environment = NULL, **extra = NULL;
+        _cleanup_text_list_ char **environment = NULL, **extra = NULL, **properties = NULL;
         _cleanup_close_ int errors = -EBADF;
-        _cleanup_free_ char *prefix = NULL;
+        _cleanup_free_ char *prefix = NULL, *identity = NULL;
         LogFields fields = { 0 };
         SpawnSettings settings;
         int r;
 
         r = exec_make_extra(c, &extra);
+        if (r >= 0)
+                r = properties_new(c->context->spawner, program->scope, &c->config->agent, program,
+                                   &properties);
         if (r < 0)
                 return r;
+        identity = exec_identity(c->settings);
         environment = environment_new(program, (const char *const *)extra);
         prefix = text_format("%s: %s: %s", c->settings->section, c->peer.text, e->program);
-        if (!environment || !prefix)
+        if (!identity || !environment || !prefix)
                 return -ENOMEM;
         connection_log_fields(c->settings, &c->peer, &fields);
         log_fields_add(&fields, "GUESTWIRE_PROGRAM", "%s", e->program);
@@ -302,6 +318,10 @@ static int exec_start_program(Exec *e)
                 .n_groups = program->n_groups,
                 .fds = { e->fd, e->fd, errors },
                 .kill_timeout = program->kill_timeout,
+                .scope = program->scope,
+                .limits = properties_limits(program),
+                .identity = identity,
+                .properties = properties,
         };
         return spawn_start(c->context->spawner, &settings, exec_on_end, e, &e->spawn);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "proc/properties.h"
 #include "rpc/octets.h"
 
 #define USEC_PER_MSEC UINT64_C(1000)
@@ -260,15 +261,6 @@ static int read_limits(Call *call, ExecSettings *s)
         return r;
 }
 
-static int add_properties(char *const *from, char ***list)
-{
-        int r = 0;
-
-        for (; from && *from && r >= 0; from++)
-                r = text_list_take(list, strdup(*from));
-        return r;
-}
-
 /* The configuration's scope, unless the caller names one; properties of a unit from the most
  * general to the caller's own, where there is a unit. */
 static int read_scope(Call *call, const AgentContext *context, ExecSettings *s)
@@ -281,7 +273,7 @@ static int read_scope(Call *call, const AgentContext *context, ExecSettings *s)
         const ListenSettings *port = call_port_settings(call);
         const char *word = get_text(s->params, "scope");
         size_t i = 0;
-        int r = 0;
+        int r;
 
         s->scope = port ? port->program.scope : agent->scope;
         while (word && i < ELEMENTSOF(words) && strcmp(word, words[i].word) != 0)
@@ -292,11 +284,8 @@ static int read_scope(Call *call, const AgentContext *context, ExecSettings *s)
         }
         if (word)
                 s->scope = words[i].scope;
-        if (spawner_scope(context->spawner, s->scope) == SCOPE_UNIT) {
-                r = add_properties(agent->properties, &s->properties);
-                if (r >= 0 && port)
-                        r = add_properties(port->program.properties, &s->properties);
-        }
+        r = properties_new(context->spawner, s->scope, agent, port ? &port->program : NULL,
+                           &s->properties);
         if (r < 0)
                 return fail_memory(call);
         return read_assignments(call, s->params, "properties", &s->properties);

@@ -16,6 +16,7 @@
 #include "methods/members.h"
 #include "proc/environment.h"
 #include "proc/lines.h"
+#include "proc/properties.h"
 
 #define READ_SIZE ((size_t)32 * 1024)
 #define TIMER_ACCURACY UINT64_C(10000)
@@ -457,16 +458,20 @@ static int run_prepare_errors(Run *run, int *ret_fd)
 static int run_spawn(Run *run, const int fds[3])
 {
         const ProgramSettings *program = &run->method->settings->program;
-        _cleanup_text_list_ char **environment = NULL, **extra = NULL;
+        _cleanup_text_list_ char **environment = NULL, **extra = NULL, **properties = NULL;
+        const AgentContext *context = run->method->context;
         int r;
 
         r = run_make_extra(run->call, &extra);
+        if (r >= 0)
+                r = properties_new(context->spawner, program->scope, &context->config->agent,
+                                   program, &properties);
         if (r < 0)
                 return r;
         environment = environment_new(program, (const char *const *)extra);
         if (!environment)
                 return -ENOMEM;
-        return spawn_start(run->method->context->spawner,
+        return spawn_start(context->spawner,
                            &(SpawnSettings){
                                    .argv = program->command,
                                    .environment = environment,
@@ -478,6 +483,10 @@ static int run_spawn(Run *run, const int fds[3])
                                    .n_groups = program->n_groups,
                                    .fds = { fds[0], fds[1], fds[2] },
                                    .kill_timeout = program->kill_timeout,
+                                   .scope = program->scope,
+                                   .limits = properties_limits(program),
+                                   .identity = run->method->settings->name,
+                                   .properties = properties,
                            },
                            run_on_end, run, &run->spawn);
 }
