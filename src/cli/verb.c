@@ -157,6 +157,39 @@ const Verb verbs[] = {
           .min_args = 2,
           .max_args = 3,
           .run = verb_kill },
+        { .name = "shutdown",
+          .args = "TARGET [MODE]",
+          .summary = "Turn the guest off, or put it to sleep",
+          .help = "MODE is poweroff (unless given), reboot, halt, suspend or hibernate. The guest "
+                  "has\n"
+                  "answered before it goes; whether it has gone is for its VMM to say.",
+          .options = OPTIONS_RPC | OPTION_MESSAGE,
+          .takes_target = true,
+          .min_args = 1,
+          .max_args = 2,
+          .run = verb_shutdown },
+        { .name = "reboot",
+          .args = "TARGET",
+          .summary = "Reboot the guest",
+          .help = "The same as shutdown TARGET reboot.",
+          .options = OPTIONS_RPC | OPTION_MESSAGE,
+          .takes_target = true,
+          .min_args = 1,
+          .max_args = 1,
+          .run = verb_reboot },
+        { .name = "time",
+          .args = "TARGET",
+          .summary = "Compare the guest's clock with ours, or set it",
+          .help = "Shows both, and how far the guest's is ahead (+) or behind (-), of which half "
+                  "a\n"
+                  "round trip is not known. With --sync the guest's clock is set by ours: at once "
+                  "if\n"
+                  "it is off by 128 ms or more, else slowly, as the kernel does it.",
+          .options = OPTIONS_RPC | OPTION_SYNC,
+          .takes_target = true,
+          .min_args = 1,
+          .max_args = 1,
+          .run = verb_time },
         { .name = "cid",
           .args = "",
           .summary = "Show this machine's vsock CID and what it means",
@@ -357,6 +390,20 @@ static int set_token(Settings *s, const char *value)
         return 0;
 }
 
+static int set_message(Settings *s, const char *value)
+{
+        if (!text_is_utf8(value, strlen(value)))
+                return -EINVAL;
+        s->message = value;
+        return 0;
+}
+
+static int set_sync(Settings *s, const char *value)
+{
+        s->sync = true;
+        return 0;
+}
+
 static int set_help(Settings *s, const char *value)
 {
         s->help = true;
@@ -411,6 +458,9 @@ const Option options[] = {
           set_unregister, NULL },
         { "token", 0, "FILE", false, OPTION_TOKEN,
           "Prove the token in FILE to the agent, and have the agent prove it", set_token, "file" },
+        { "message", 'm', "TEXT", false, OPTION_MESSAGE, "Tell TEXT to who is logged in there",
+          set_message, "text in UTF-8" },
+        { "sync", 0, NULL, false, OPTION_SYNC, "Set the guest's clock by ours", set_sync, NULL },
         { "help", 'h', NULL, false, OPTION_HELP, "Print this help", set_help, NULL },
         { "version", 0, NULL, false, OPTION_VERSION, "Print the version", set_version, NULL },
         {},

@@ -48,6 +48,8 @@ typedef enum OptionBit {
         OPTION_PRESERVE = 1 << 21,
         OPTION_RESUME = 1 << 22,
         OPTION_TOKEN = 1 << 23,
+        OPTION_MESSAGE = 1 << 24,
+        OPTION_SYNC = 1 << 25,
 } OptionBit;
 
 /* What the options set. Times are microseconds. */
@@ -72,7 +74,9 @@ struct Settings {
         bool recursive;
         bool preserve;
         bool resume;
-        const char *token; /* the file of one, or NULL */
+        const char *token;   /* the file of one, or NULL */
+        const char *message; /* or NULL */
+        bool sync;
         char **program; /* what stands behind "--", for a verb that takes_program; ends with NULL */
         bool help;
         bool version;
@@ -140,6 +144,9 @@ int verb_jobs(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_attach(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_wait(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_kill(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_shutdown(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_reboot(const Verb *verb, char **args, size_t n, const Settings *s);
+int verb_time(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_cid(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_guid(const Verb *verb, char **args, size_t n, const Settings *s);
 int verb_hyperv(const Verb *verb, char **args, size_t n, const Settings *s);

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "daemon/agent.h"
 #include "files/helper.h"
+#include "proc/clock.h"
 #include "proc/launch.h"
 
 typedef struct Options Options;
@@ -174,6 +175,8 @@ int main(int argc, char **argv)
                 return launch_main();
         if (argc == 2 && strcmp(argv[1], "--internal-files") == 0)
                 helper_main();
+        if (argc == 2 + CLOCK_ARGUMENTS && strcmp(argv[1], CLOCK_OPTION) == 0)
+                return clock_main(argv + 2);
         r = parse_options(argc, argv, &o);
         if (r != 0)
                 return r < 0 ? 2 : EXIT_SUCCESS;

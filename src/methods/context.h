@@ -37,6 +37,9 @@ extern const Method agent_methods[];        /* agent.*: agent.c */
 extern const Method authenticate_methods[]; /* agent.challenge, agent.authenticate */
 extern const Method file_methods[];         /* file.*: file.c */
 extern const Method system_methods[];       /* system.info: system.c */
+extern const Method power_methods[];        /* system.shutdown: power.c */
+extern const Method clock_methods[];        /* system.set_time, system.set_timezone: clock.c */
+extern const Method hostname_methods[];     /* system.set_hostname: hostname.c */
 extern const Method network_methods[];      /* system.network: network.c */
 extern const Method rpc_methods[];          /* rpc.discover, rpc.cancel: rpc.c */
 extern const Method exec_methods[];         /* exec.*: exec.c */

@@ -331,21 +331,6 @@ static void process_on_end(Spawn *spawn, const SpawnEnd *end, void *userdata)
 
 /* The start */
 
-/* The daemon's own binary, be it replaced meanwhile. */
-static int own_path(char *ret, size_t size)
-{
-        static const char deleted[] = " (deleted)";
-        ssize_t n = readlink("/proc/self/exe", ret, size - 1);
-
-        if (n < 0)
-                return -errno;
-        ret[n] = '\0';
-        if ((size_t)n > sizeof(deleted) - 1 &&
-            strcmp(ret + n - (sizeof(deleted) - 1), deleted) == 0)
-                ret[(size_t)n - (sizeof(deleted) - 1)] = '\0';
-        return 0;
-}
-
 static int process_start(FileProcess *p, ProgramScope scope)
 {
         static char mode[] = "--internal-files";
@@ -353,7 +338,7 @@ static int process_start(FileProcess *p, ProgramScope scope)
         char path[PATH_MAX];
         int fds[2], r;
 
-        r = own_path(path, sizeof(path));
+        r = spawn_own_path(path, sizeof(path));
         if (r < 0)
                 return r;
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)

@@ -102,7 +102,8 @@ struct Spawner {
         size_t n_ignored;
 
         Cgroups *cgroups; /* NULL: we may make none */
-        Units *units;     /* NULL: systemd is not here, or not ours to ask */
+        struct Bus *bus;  /* NULL: systemd is not here */
+        Units *units;     /* NULL: the same, or it is not ours to ask */
         ListLink in_units;
         SpawnArea *spare_area;
         sd_event_source *soon;  /* a sweep in this turn of the loop */

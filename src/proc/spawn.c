@@ -248,3 +248,16 @@ Spawn *spawn_free(Spawn *p)
         spawn_stop(p);
         return NULL;
 }
+
+int spawn_own_path(char *ret, size_t size)
+{
+        static const char deleted[] = " (deleted)";
+        ssize_t n = readlink("/proc/self/exe", ret, size - 1);
+
+        if (n < 0)
+                return -errno;
+        ret[n] = '\0';
+        if ((size_t)n > strlen(deleted) && strcmp(ret + n - strlen(deleted), deleted) == 0)
+                ret[(size_t)n - strlen(deleted)] = '\0';
+        return 0;
+}

@@ -28,6 +28,9 @@ int spawner_new(sd_event *event, Spawner **ret);
 /* Kills (SIGKILL) every tree that is left, and reaps. No function is called any more. */
 Spawner *spawner_free(Spawner *s);
 DEFINE_CLEANUP(Spawner, spawner_free)
+/* The way to systemd that it has and others may share, or NULL where that is not here: proc/bus.h.
+ */
+struct Bus *spawner_bus(const Spawner *s);
 /* How many programs, and how many processes of ended programs, are still there. */
 size_t spawner_count(const Spawner *s);
 
@@ -85,6 +88,9 @@ typedef void (*SpawnFunction)(Spawn *p, const SpawnEnd *end, void *userdata);
 ProgramScope spawner_scope(const Spawner *s, ProgramScope asked);
 /* Whether programs of that scope can be given limits. */
 bool spawner_can_limit(const Spawner *s, ProgramScope scope);
+
+/* The path of our own binary, also where another has been installed in its place. 0 or -errno. */
+int spawn_own_path(char *ret, size_t size);
 
 /* Starts a program without waiting for its exec. 0, or -errno where not even a child was made;
  * -EOPNOTSUPP where limits, properties or the unit's scope are asked for and cannot be had. */

@@ -26,6 +26,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "proc/bus.h"
 #include "proc/spawn-internal.h"
 #include "proc/unit.h"
 
@@ -432,13 +433,23 @@ int spawner_new(sd_event *event, Spawner **ret)
                 return r;
         if (s->cgroups && cgroups_count(s->cgroups) > 0)
                 spawner_sweep_soon(s);
-        if (units_are_possible()) {
-                r = units_new(event, &s->units);
+        if (bus_is_possible()) {
+                r = bus_new(event, &s->bus);
+                if (r < 0)
+                        return r;
+        }
+        if (s->bus && units_are_possible()) {
+                r = units_new(event, s->bus, &s->units);
                 if (r < 0)
                         return r;
         }
         *ret = TAKE_PTR(s);
         return 0;
+}
+
+Bus *spawner_bus(const Spawner *s)
+{
+        return s->bus;
 }
 
 /* Reaps the programs that have ended; nobody hears of it any more. */
@@ -504,6 +515,7 @@ Spawner *spawner_free(Spawner *s)
                 return NULL;
         spawn_abandon_units(s);
         s->units = units_free(s->units);
+        s->bus = bus_free(s->bus);
         if (s->timer)
                 kill_all(s);
         sd_event_source_disable_unref(s->soon);

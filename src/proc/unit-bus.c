@@ -12,27 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "proc/bus.h"
 #include "proc/unit-internal.h"
 
 #define RETRY_FIRST_USEC UINT64_C(100000)
 #define RETRY_USEC UINT64_C(1000000)
 /* What is left at the end of the daemon gets so long to die of SIGKILL. */
 #define LAST_USEC UINT64_C(2000000)
-#define SYSTEM_BUS "/run/dbus/system_bus_socket"
 
 bool units_are_possible(void)
 {
-        if (geteuid() != 0)
-                return false;
-        /* For tests: a bus of theirs, with a systemd of theirs. */
-        if (getenv("DBUS_SYSTEM_BUS_ADDRESS"))
-                return true;
-        return sd_booted() > 0 && access(SYSTEM_BUS, F_OK) == 0;
+        return geteuid() == 0 && bus_is_possible();
 }
 
 static void units_lose(Units *s)
@@ -45,10 +39,10 @@ static void units_lose(Units *s)
                 u->call = sd_bus_slot_unref(u->call);
                 u->query = sd_bus_slot_unref(u->query);
         }
-        if (!s->bus)
-                return;
-        (void)sd_bus_detach_event(s->bus);
-        s->bus = sd_bus_close_unref(s->bus);
+        s->lost_match = sd_bus_slot_unref(s->lost_match);
+        s->owner_match = sd_bus_slot_unref(s->owner_match);
+        s->sweep_call = sd_bus_slot_unref(s->sweep_call);
+        s->bus = sd_bus_unref(s->bus);
 }
 
 static void units_retry_later(Units *s, uint64_t usec)
@@ -160,9 +154,9 @@ static int units_sweep_once(Units *s)
         if (s->swept)
                 return 0;
         s->swept = true;
-        return sd_bus_call_method_async(s->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
-                                        "ListUnitsByPatterns", units_on_list, s, "asas", 0, 1,
-                                        UNIT_PREFIX "*.service");
+        return sd_bus_call_method_async(s->bus, &s->sweep_call, SYSTEMD_NAME, SYSTEMD_PATH,
+                                        SYSTEMD_MANAGER, "ListUnitsByPatterns", units_on_list, s,
+                                        "asas", 0, 1, UNIT_PREFIX "*.service");
 }
 
 int units_connect(Units *s)
@@ -172,17 +166,16 @@ int units_connect(Units *s)
         if (s->bus && sd_bus_is_open(s->bus) > 0)
                 return 0;
         units_lose(s);
-        r = sd_bus_open_system_with_description(&s->bus, "guestwired");
+        r = bus_open(s->way, &s->bus);
         if (r >= 0)
                 r = sd_bus_set_method_call_timeout(s->bus, UNIT_CALL_USEC);
         if (r >= 0)
-                r = sd_bus_attach_event(s->bus, s->event, SD_EVENT_PRIORITY_NORMAL);
-        if (r >= 0)
-                r = sd_bus_match_signal_async(s->bus, NULL, NULL, "/org/freedesktop/DBus/Local",
+                r = sd_bus_match_signal_async(s->bus, &s->lost_match, NULL,
+                                              "/org/freedesktop/DBus/Local",
                                               "org.freedesktop.DBus.Local", "Disconnected",
                                               units_on_disconnected, NULL, s);
         if (r >= 0)
-                r = sd_bus_add_match_async(s->bus, NULL,
+                r = sd_bus_add_match_async(s->bus, &s->owner_match,
                                            "type='signal',sender='org.freedesktop.DBus',"
                                            "member='NameOwnerChanged',arg0='" SYSTEMD_NAME "'",
                                            units_on_owner, NULL, s);
@@ -265,17 +258,14 @@ static void units_wait(Units *s, uint64_t until)
 /* The binary that runs, even where another has been installed in its place. */
 static int find_launcher(Units *s)
 {
-        static const char deleted[] = " (deleted)";
         _cleanup_close_ int fd = -EBADF;
         char path[PATH_MAX], comm[32];
         ssize_t n;
+        int r;
 
-        n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-        if (n < 0)
-                return -errno;
-        path[n] = '\0';
-        if ((size_t)n > strlen(deleted) && strcmp(path + n - strlen(deleted), deleted) == 0)
-                path[(size_t)n - strlen(deleted)] = '\0';
+        r = spawn_own_path(path, sizeof(path));
+        if (r < 0)
+                return r;
         s->launcher = strdup(path);
         fd = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
         n = fd < 0 ? -1 : read(fd, comm, sizeof(comm));
@@ -285,7 +275,7 @@ static int find_launcher(Units *s)
         return s->launcher && s->keeper ? 0 : -ENOMEM;
 }
 
-int units_new(sd_event *event, Units **ret)
+int units_new(sd_event *event, Bus *bus, Units **ret)
 {
         _cleanup_(units_freep) Units *s = NULL;
         int r;
@@ -295,6 +285,7 @@ int units_new(sd_event *event, Units **ret)
                 return -ENOMEM;
         list_init(&s->list);
         s->event = sd_event_ref(event);
+        s->way = bus;
         r = find_launcher(s);
         if (r >= 0)
                 r = sd_event_add_time(event, &s->retry, CLOCK_MONOTONIC, 0, 1000, units_on_retry,

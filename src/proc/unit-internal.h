@@ -71,7 +71,11 @@ struct Unit {
 
 struct Units {
         sd_event *event;
-        sd_bus *bus; /* NULL: there is no connection */
+        struct Bus *way;
+        sd_bus *bus; /* by it; NULL: there is no connection */
+        sd_bus_slot *lost_match;
+        sd_bus_slot *owner_match;
+        sd_bus_slot *sweep_call;
         sd_bus_slot *types_call;
         UnitTypes *types; /* NULL: not asked for yet */
         sd_event_source *retry;

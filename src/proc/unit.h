@@ -19,7 +19,8 @@ typedef void (*UnitFunction)(const SpawnEnd *end, void *userdata);
 
 /* Whether systemd is PID 1 here and we may ask it for units. */
 bool units_are_possible(void);
-int units_new(sd_event *event, Units **ret);
+/* The bus must outlive it. 0 or -errno. */
+int units_new(sd_event *event, struct Bus *bus, Units **ret);
 /* Kills what is left, and waits for that a moment. No function is called any more. */
 Units *units_free(Units *s);
 DEFINE_CLEANUP(Units, units_free)

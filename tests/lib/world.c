@@ -100,6 +100,9 @@ World *world_new(const Peer *peer, bool privileged)
         assert_int_equal(method_set_add(w->methods, authenticate_methods), 0);
         assert_int_equal(method_set_add(w->methods, system_methods), 0);
         assert_int_equal(method_set_add(w->methods, network_methods), 0);
+        assert_int_equal(method_set_add(w->methods, power_methods), 0);
+        assert_int_equal(method_set_add(w->methods, clock_methods), 0);
+        assert_int_equal(method_set_add(w->methods, hostname_methods), 0);
         assert_int_equal(method_set_add(w->methods, rpc_methods), 0);
         w->context.methods = w->methods;
         world_connect(w, peer, privileged);
