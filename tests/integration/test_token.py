@@ -253,6 +253,23 @@ class Reload(TokenCase):
         self.authenticate(self.client, OTHER)
         self.assertTrue(self.is_privileged(self.client))
 
+    def test_what_runs_goes_on(self):
+        text, ident = self.client.request("exec.run", {"argv": ["cat"], "input": True})
+        self.client.send(text)
+        self.assertEqual(self.client.call("agent.stats")["calls"]["running"], 2)
+        self.write("token", OTHER)
+        self.reload(self.listener, self.keeper)
+        self.assert_reason(self.client.error("exec.close_input", {"call": ident}),
+                           "not-privileged")
+        self.assertEqual(self.client.call("agent.stats")["calls"]["running"], 2)
+        self.authenticate(self.client, OTHER)
+        # Its end may come before the reply to what ended it.
+        text, other = self.client.request("exec.close_input", {"call": ident})
+        self.client.send(text)
+        replies = {reply["id"]: reply for reply in (self.client.read(), self.client.read())}
+        self.assertEqual(replies[other]["result"], {})
+        self.assertEqual(replies[ident]["result"]["exit_status"], 0)
+
     def test_a_token_that_cannot_be_read(self):
         self.write("token", b"short")
         self.reload(self.listener, self.keeper)
