@@ -7,6 +7,7 @@ a serial port and shares nothing with it, so that it answers where the agent doe
 """
 
 import atexit
+import base64
 import contextlib
 import json
 import os
@@ -23,7 +24,8 @@ import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "integration"))
+# Behind this folder: both have a test_exec.py.
+sys.path.append(os.path.join(HERE, "..", "integration"))
 import harness  # noqa: E402
 
 IMAGE = os.environ.get("VM_IMAGE", "")
@@ -36,6 +38,12 @@ DEADLINE = float(os.environ.get("VM_DEADLINE", 60))
 
 CID, SIBLING = 21, 22
 
+# What the first guest is given from outside, by SMBIOS: its token, and a port of its agent's.
+TOKEN = "5a2c6e0f81b3d497a2c4e6f80b1d3f5572941ab6c8dae0f213243546576879ab"
+TOKEN_PORT = 1004
+CREDENTIALS = ("[port %d]\ndescription = Configured from outside\n"
+               "trust = privileged, token\n" % TOKEN_PORT)
+
 # MESSAGE_IDs of guestwired(8).
 STARTED = "2bf544c4beb548d2938958023ab2f829"
 STOPPED = "c3fdfc18722d4722b0c4b1b4b7463560"
@@ -45,6 +53,13 @@ LISTENING = "043c4da59bca422e9cfa2e0df5f797de"
 NOT_LISTENING = "a4da99fb4bdb4912be2f38d7025061db"
 REFUSED = "19cd145e927647228f025d18a79bac60"
 CALLED = "53870f4435e54af2bddf4750af061a16"
+
+
+def credentials():
+    """QEMU's options that hand them over."""
+    text = base64.b64encode(CREDENTIALS.encode()).decode()
+    return ["-smbios", "type=11,value=io.systemd.credential:guestwire.token=" + TOKEN,
+            "-smbios", "type=11,value=io.systemd.credential.binary:guestwire.conf=" + text]
 
 
 def quote(*words):
@@ -261,6 +276,8 @@ class Laboratory:
     def guest(self, cid=CID, **options):
         """The guest with this CID. Options count when it is not running yet."""
         if cid not in self.guests:
+            if cid == CID:
+                options["options"] = [*options.get("options", ()), *credentials()]
             self.guests[cid] = Guest(self._open(), cid, **options)
         return self.guests[cid]
 
