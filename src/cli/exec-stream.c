@@ -21,6 +21,8 @@
 #define RECEIVE_SIZE ((size_t)256 * 1024)
 /* What is read of our standard input at once: a frame. It is read while less than this waits. */
 #define INPUT_SIZE ((size_t)128 * 1024)
+/* Of a pipe that we write to: with the usual 64 KiB each frame would take several turns. */
+#define PIPE_SIZE (1024 * 1024)
 
 typedef struct ExecStream ExecStream;
 typedef struct Outlet Outlet;
@@ -259,20 +261,22 @@ static void outlet_write(Outlet *o, const char *data, size_t n)
         x->full = NULL;
         while (n > 0) {
                 written = write(o->fd, data, n);
-                if (written > 0) {
-                        data += written;
-                        n -= (size_t)written;
-                } else if (written < 0 && errno == EINTR) {
+                if (written < 0 && errno == EINTR)
                         continue;
-                } else if (written < 0 && errno == EAGAIN && o->source) {
-                        x->full = o;
-                        x->rest = data;
-                        x->n_rest = n;
-                        break;
-                } else {
+                if (written == 0 || (written < 0 && !(errno == EAGAIN && o->source))) {
                         outlet_fail(o, written < 0 ? -errno : -EIO);
                         break;
                 }
+                written = MAX_OF(written, 0);
+                data += written;
+                n -= (size_t)written;
+                /* What can be full and has taken a part is full. */
+                if (n == 0 || !o->source)
+                        continue;
+                x->full = o;
+                x->rest = data;
+                x->n_rest = n;
+                break;
         }
         if (o->source)
                 (void)sd_event_source_set_enabled(o->source,
@@ -452,6 +456,15 @@ static int stream_add_signals(ExecStream *x)
 
 /* Beginning and end */
 
+/* Others share the pipe: it only ever grows. Where it may not, it stays as it is. */
+static void enlarge_pipe(int fd)
+{
+        int size = fcntl(fd, F_GETPIPE_SZ);
+
+        if (size > 0 && size < PIPE_SIZE)
+                (void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
+}
+
 static int outlet_open(ExecStream *x, Outlet *o, int fd, const char *name)
 {
         int r;
@@ -461,6 +474,7 @@ static int outlet_open(ExecStream *x, Outlet *o, int fd, const char *name)
         if (r < 0)
                 return r;
         o->fd = r;
+        enlarge_pipe(o->fd);
         r = sd_event_add_io(x->event, &o->source, o->fd, EPOLLOUT, on_outlet, o);
         /* A file, which is never full in the sense of epoll(7). */
         if (r == -EPERM)
