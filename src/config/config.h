@@ -54,6 +54,7 @@ struct AgentSettings {
         uint64_t max_calls;       /* in flight on one connection */
         uint64_t message_timeout; /* microseconds for a text once begun; TEXT_INFINITY: none */
         uint64_t shutdown_timeout;
+        uint64_t exit_on_idle; /* microseconds; 0: never */
         ProgramScope scope;    /* of what does not say itself */
         char **properties;     /* of every transient unit; those of a section come after these */
         uint64_t max_programs; /* of exec.*, running at once, over all connections */

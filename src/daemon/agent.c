@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/idle.h"
 #include "daemon/status.h"
 #include "handlers/events.h"
 #include "io/vsock.h"
@@ -56,14 +57,18 @@ static int agent_arm(Agent *a, sd_event_source **source, uint64_t delay,
         return sd_event_source_set_enabled(*source, SD_EVENT_ONESHOT);
 }
 
-/* Opens what can be opened. What cannot is tried again later: a module may arrive late in boot. */
+/* Opens what can be opened, and leaves a copy with the service manager. What cannot is tried again
+ * later: a module may arrive late in boot. */
 static void agent_listen(Agent *a)
 {
-        bool all = true, lacking;
+        bool all = activation_flush(a->activation), lacking;
 
-        list_foreach (i, &a->listeners)
-                if (listener_open(CONTAINER_OF(i, Listener, link)) < 0)
+        list_foreach (i, &a->listeners) {
+                Listener *l = CONTAINER_OF(i, Listener, link);
+
+                if (listener_open(l) < 0 || listener_store(l) < 0)
                         all = false;
+        }
 
         lacking = agent_lacks_transport(a);
         if (lacking && !a->no_transport)
@@ -113,6 +118,8 @@ static int agent_make_methods(Agent *a, const Config *config, MethodSet **ret,
         static const Method *const tables[] = { agent_methods,  authenticate_methods,
                                                 exec_methods,   file_methods,
                                                 system_methods, network_methods,
+                                                power_methods,  clock_methods,
+                                                hostname_methods,
                                                 rpc_methods };
         _cleanup_(method_set_unrefp) MethodSet *methods = NULL;
         const Method *table;
@@ -233,6 +240,7 @@ int agent_reload(Agent *a, ConfigErrors *errors)
                            r == -EINVAL ? "see the errors above" : strerror(-r));
         } else {
                 agent_listen(a);
+                idle_configure(a);
                 log_record(LOG_INFO, EVENT_RELOADED, NULL, "configuration reloaded");
         }
         status_ready(a);
@@ -304,26 +312,30 @@ static void agent_on_programs_stopped(void *userdata)
                 (void)sd_event_exit(a->event, 0);
 }
 
-static int agent_on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *si,
-                                void *userdata)
+void agent_stop(Agent *a)
 {
-        Agent *a = userdata;
         uint64_t timeout = a->config->agent.shutdown_timeout;
 
-        if (a->stopping) /* told twice: at once */
-                return sd_event_exit(a->event, 0);
+        if (a->stopping) {
+                (void)sd_event_exit(a->event, 0);
+                return;
+        }
         a->stopping = true;
         status_stopping(a);
         list_foreach (i, &a->listeners)
-                listener_close(CONTAINER_OF(i, Listener, link));
+                listener_leave(CONTAINER_OF(i, Listener, link));
         agent_each_connection(a, connection_stop);
         /* Jobs end with us; calls may end by themselves. */
         exec_stop(a->context.exec, agent_on_programs_stopped, a);
-        if (agent_is_done(a))
-                return sd_event_exit(a->event, 0);
-        if (timeout != TEXT_INFINITY &&
-            agent_arm(a, &a->stop_timer, timeout, agent_on_stop_timeout) < 0)
-                return sd_event_exit(a->event, 0);
+        if (agent_is_done(a) || (timeout != TEXT_INFINITY &&
+                                 agent_arm(a, &a->stop_timer, timeout, agent_on_stop_timeout) < 0))
+                (void)sd_event_exit(a->event, 0);
+}
+
+static int agent_on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *si,
+                                void *userdata)
+{
+        agent_stop(userdata);
         return 0;
 }
 
@@ -349,6 +361,7 @@ static void agent_on_changed(void *userdata)
                 (void)sd_event_exit(a->event, 0);
         if (!list_is_empty(&a->orphans))
                 (void)sd_event_source_set_enabled(a->sweep, SD_EVENT_ONESHOT);
+        idle_changed(a);
         status_changed(a);
 }
 
@@ -432,6 +445,9 @@ int agent_new(const char *config_file, int log_level, Config *config, Agent **re
         list_init(&a->listeners);
         list_init(&a->orphans);
 
+        r = activation_new(&a->activation);
+        if (r < 0)
+                return r;
         r = sd_event_default(&a->event);
         if (r < 0)
                 return r;
@@ -465,6 +481,7 @@ int agent_new(const char *config_file, int log_level, Config *config, Agent **re
                 .changed = agent_on_changed,
                 .spare_fd = &a->spare_fd,
                 .context = &a->connection_context,
+                .activation = a->activation,
                 .userdata = a,
         };
         a->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -482,6 +499,8 @@ int agent_run(Agent *a)
         int r;
 
         agent_listen(a);
+        activation_refuse_rest(a->activation);
+        idle_configure(a);
         status_ready(a);
         log_record(LOG_INFO, EVENT_STARTED, NULL, "guestwired %s started", PACKAGE_VERSION);
         r = sd_event_loop(a->event);
@@ -500,12 +519,14 @@ Agent *agent_free(Agent *a)
         sd_event_source_disable_unref(a->retry);
         sd_event_source_disable_unref(a->stop_timer);
         sd_event_source_disable_unref(a->sweep);
+        sd_event_source_disable_unref(a->idle_timer);
         sd_event_source_disable_unref(a->status_timer);
         free(a->status_sent);
         (void)method_set_unref(a->methods);
         (void)exec_free(a->context.exec);
         (void)spawner_free(a->spawner);
         config_unref(a->config);
+        (void)activation_free(a->activation);
         fd_close(a->spare_fd);
         sd_event_unref(a->event);
         free(a);

@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "config/config.h"
+#include "daemon/activation.h"
 #include "daemon/listener.h"
 #include "handlers/connection.h"
 #include "methods/context.h"
@@ -38,6 +39,8 @@ struct Agent {
         sd_event_source *retry;
         sd_event_source *stop_timer;
         sd_event_source *sweep;
+        Activation *activation;
+        sd_event_source *idle_timer; /* of idle.c */
 
         /* of status.c */
         sd_event_source *status_timer;
@@ -57,6 +60,10 @@ int agent_run(Agent *a);
  * the old one stays in force; -ECANCELED where the agent is stopping; -errno.
  */
 int agent_reload(Agent *a, ConfigErrors *errors);
+
+/* Accepts no more, and ends when what runs has ended, or after `shutdown-timeout`; told twice, at
+ * once. */
+void agent_stop(Agent *a);
 
 Agent *agent_free(Agent *a);
 DEFINE_CLEANUP(Agent, agent_free)

@@ -323,6 +323,22 @@ int listener_new(const ListenerOwner *owner, Config *config, const ListenSetting
         return 0;
 }
 
+/* The socket of this address: one that was there before us, or a new one. */
+static int listener_make_socket(Listener *l, char **ret_problem)
+{
+        const ListenSettings *s = l->settings;
+        int fd;
+
+        free(l->store_name);
+        l->store_name = NULL;
+        fd = activation_take(l->owner->activation, &s->address, &s->file, &l->keeper,
+                             &l->store_name, ret_problem);
+        if (fd != -ENOENT)
+                return fd;
+        l->keeper = KEEPER_NONE;
+        return listen_open(&s->address, &s->file, ret_problem);
+}
+
 static void listener_set_problem(Listener *l, char *problem)
 {
         if (l->problem && problem && strcmp(l->problem, problem) == 0) {
@@ -345,7 +361,7 @@ int listener_open(Listener *l)
                 return 0;
 
         connection_log_fields(l->settings, NULL, &fields);
-        fd = listen_open(&l->settings->address, &l->settings->file, &problem);
+        fd = listener_make_socket(l, &problem);
         r = fd;
         if (r >= 0) {
                 r = sd_event_add_io(l->owner->context->event, &l->io, fd, EPOLLIN, listener_on_io,
@@ -367,9 +383,23 @@ int listener_open(Listener *l)
         listener_set_problem(l, NULL);
         l->fd = TAKE_FD(fd);
         address = address_to_text(&l->settings->address);
-        log_record(LOG_INFO, EVENT_LISTENING, &fields, "%s: listening on %s", l->settings->section,
-                   address ?: "?");
+        log_record(LOG_INFO, EVENT_LISTENING, &fields, "%s: listening on %s%s",
+                   l->settings->section, address ?: "?",
+                   l->keeper == KEEPER_NONE ? "" : ", a socket that was passed to us");
         return 0;
+}
+
+int listener_store(Listener *l)
+{
+        Activation *a = l->owner->activation;
+        int r;
+
+        if (l->fd < 0 || l->keeper != KEEPER_NONE || !activation_has_store(a))
+                return 0;
+        r = activation_store(a, l->fd, &l->settings->address, &l->store_name);
+        if (r >= 0)
+                l->keeper = KEEPER_STORE;
+        return r == -EAGAIN ? r : 0;
 }
 
 void listener_change(Listener *l, Config *config, const ListenSettings *settings)
@@ -401,13 +431,38 @@ void listener_change(Listener *l, Config *config, const ListenSettings *settings
         config_unref(old);
 }
 
-void listener_close(Listener *l)
+static void listener_end(Listener *l)
 {
         l->io = sd_event_source_disable_unref(l->io);
         l->resume = sd_event_source_disable_unref(l->resume);
-        if (l->fd >= 0 && l->settings->address.kind == ADDRESS_UNIX)
-                listen_file_remove(&l->settings->address, l->fd);
         l->fd = fd_close(l->fd);
+        l->keeper = KEEPER_NONE;
+        free(l->store_name);
+        l->store_name = NULL;
+}
+
+void listener_close(Listener *l)
+{
+        const ListenSettings *s = l->settings;
+
+        l->io = sd_event_source_disable_unref(l->io);
+        if (l->keeper == KEEPER_UNIT)
+                log_warning("%s: its socket unit goes on listening, and nobody answers there: "
+                            "stop that unit, or take the address out of it",
+                            s->section);
+        else if (l->fd >= 0 && s->address.kind == ADDRESS_UNIX)
+                listen_file_remove(&s->address, l->fd);
+        if (l->keeper == KEEPER_STORE)
+                activation_forget(l->owner->activation, TAKE_PTR(l->store_name));
+        listener_end(l);
+}
+
+void listener_leave(Listener *l)
+{
+        l->io = sd_event_source_disable_unref(l->io);
+        if (l->fd >= 0 && l->keeper == KEEPER_NONE && l->settings->address.kind == ADDRESS_UNIX)
+                listen_file_remove(&l->settings->address, l->fd);
+        listener_end(l);
 }
 
 Listener *listener_free(Listener *l)
@@ -415,7 +470,7 @@ Listener *listener_free(Listener *l)
         if (!l)
                 return NULL;
         list_remove(&l->link);
-        listener_close(l);
+        listener_leave(l);
         list_foreach_safe (i, &l->connections)
                 (void)connection_free(CONTAINER_OF(i, Connection, link));
         config_unref(l->config);

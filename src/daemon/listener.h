@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/ratelimit.h"
 #include "config/config.h"
+#include "daemon/activation.h"
 #include "handlers/connection.h"
 
 /*
@@ -27,6 +28,8 @@ struct ListenerOwner {
         /* The number of connections, or the state of a socket, has changed. */
         void (*changed)(void *userdata);
         const ConnectionContext *context;
+        /* Sockets that were there before us. */
+        Activation *activation;
         void *userdata;
 };
 
@@ -36,6 +39,8 @@ struct Listener {
         Config *config; /* a reference: keeps `settings` */
         const ListenSettings *settings;
         int fd; /* negative: not listening, `problem` says why */
+        SocketKeeper keeper;
+        char *store_name; /* KEEPER_STORE's, for activation_forget() */
         char *problem;
         sd_event_source *io;
         sd_event_source *resume; /* after a pause for want of room */
@@ -51,15 +56,23 @@ struct Listener {
 int listener_new(const ListenerOwner *owner, Config *config, const ListenSettings *settings,
                  Listener **ret);
 
-/* Opens the socket unless it is open. 0, or -errno with `problem` set; logs what is new. */
+/* Opens the socket unless it is open: the one that was passed to us for this address, or a new
+ * one. 0, or -errno with `problem` set; logs what is new. */
 int listener_open(Listener *l);
+
+/* Puts the open socket into the service manager's store, where there is one and nobody else holds
+ * it. -EAGAIN: try again later; 0. */
+int listener_store(Listener *l);
 
 /* After a reload: the same address with other settings. The socket stays, connections that
  * `peers` now refuses are closed, the privilege of the others is judged anew. */
 void listener_change(Listener *l, Config *config, const ListenSettings *settings);
 
-/* Accepts no more; the connections stay. */
+/* Accepts no more, for the section is gone; the connections stay. */
 void listener_close(Listener *l);
+
+/* Accepts no more, for the agent ends; what others hold too stays for the next one. */
+void listener_leave(Listener *l);
 
 /* The connection that has been idle longest and is not privileged, or NULL. */
 Connection *listener_longest_idle(const Listener *l, uint64_t *ret_since);

@@ -2,17 +2,13 @@
 #include "daemon/status.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 
-#include "base/fd.h"
 #include "base/text.h"
+#include "daemon/notify.h"
 
 /* At most one message in this time, which also is how late one may be. */
 #define STATUS_DELAY_USEC (500U * 1000U)
@@ -41,6 +37,8 @@ static void print_listeners(FILE *f, const Agent *a)
                 fputs("No port is configured", f);
         else if (n_open == 0)
                 fputs("Listening on none", f);
+        if (activation_refused(a->activation) > 0)
+                fputs("; a passed socket was refused, see the log", f);
         if (a->no_transport)
                 fputs("; vsock has no transport yet: modprobe vmw_vsock_virtio_transport, hv_sock "
                       "or vsock_loopback",
@@ -84,34 +82,6 @@ char *status_text(const Agent *a)
                            (unsigned long long)(a->stats.calls_total - a->stats.calls_running));
 }
 
-/*
- * As sd_notify(3), which waits for a manager that does not read: the queue of its socket may
- * hold ten messages only. 0, also where there is nobody to tell, or -errno: -EAGAIN where it is
- * full.
- */
-static int status_notify(const char *message)
-{
-        struct sockaddr_un un = { .sun_family = AF_UNIX };
-        const char *path = getenv("NOTIFY_SOCKET");
-        _cleanup_close_ int fd = -EBADF;
-        size_t n = path ? strlen(path) : 0;
-
-        /* Of other kinds of address the library knows more, and says what is wrong with them. */
-        if (n < 2 || n > sizeof(un.sun_path) || (path[0] != '/' && path[0] != '@'))
-                return MIN_OF(sd_notify(0, message), 0);
-        memcpy(un.sun_path, path, n);
-        if (path[0] == '@')
-                un.sun_path[0] = '\0';
-        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-        if (sendto(fd, message, strlen(message), MSG_DONTWAIT | MSG_NOSIGNAL,
-                   (const struct sockaddr *)&un,
-                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-                return -errno;
-        return 0;
-}
-
 static int status_on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
 static int status_arm(Agent *a, uint64_t delay)
@@ -137,7 +107,7 @@ static void status_send(Agent *a)
         message = text_format("%sSTATUS=%s", a->ready_due ? "READY=1\n" : "", text);
         if (!message)
                 return;
-        if (status_notify(message) == -EAGAIN) {
+        if (notify_send(message, -1) == -EAGAIN) {
                 (void)status_arm(a, a->ready_due ? STATUS_DELAY_USEC : STATUS_REFRESH_USEC);
                 return;
         }
@@ -183,7 +153,7 @@ void status_reloading(Agent *a)
                               (unsigned long long)ts.tv_sec * 1000000U +
                                       (unsigned long long)ts.tv_nsec / 1000U);
         if (message)
-                (void)status_notify(message);
+                (void)notify_send(message, -1);
 }
 
 void status_stopping(Agent *a)
@@ -193,5 +163,5 @@ void status_stopping(Agent *a)
         message = text_format("STOPPING=1\nSTATUS=Stopping: %llu calls are running",
                               (unsigned long long)a->stats.calls_running);
         if (message)
-                (void)status_notify(message);
+                (void)notify_send(message, -1);
 }

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,6 +263,139 @@ int listen_file_change(const Address *a, const ListenFile *file)
                 return r;
         inode = place_open_socket(&p, &st);
         return inode < 0 ? inode : file_apply(inode, file);
+}
+
+int listen_file_stat(const Address *a, struct stat *ret)
+{
+        _cleanup_place_ Place p = PLACE_NULL;
+        _cleanup_close_ int inode = -EBADF;
+        struct stat st;
+        int r;
+
+        r = place_open(a->path, false, &p, NULL);
+        if (r < 0)
+                return r;
+        inode = place_open_socket(&p, &st);
+        if (inode < 0)
+                return inode;
+        *ret = st;
+        return 0;
+}
+
+static int unix_address(const struct sockaddr_storage *sa, socklen_t length, Address *ret)
+{
+        const char *path = ((const struct sockaddr_un *)sa)->sun_path;
+        size_t begin = offsetof(struct sockaddr_un, sun_path);
+
+        /* Without a name, of the abstract kind, or relative to a folder that was another's. */
+        if (length <= begin || path[0] != '/')
+                return -EAFNOSUPPORT;
+        ret->path = strndup(path, length - begin);
+        return ret->path ? 0 : -ENOMEM;
+}
+
+static int tcp_address(const struct sockaddr_storage *sa, Address *ret)
+{
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)sa;
+        const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
+        char host[INET6_ADDRSTRLEN], name[IF_NAMESIZE];
+        bool is_v6 = sa->ss_family == AF_INET6;
+
+        if (!inet_ntop(sa->ss_family,
+                       is_v6 ? (const void *)&in6->sin6_addr : (const void *)&in->sin_addr, host,
+                       sizeof(host)))
+                return -errno;
+        ret->port = ntohs(is_v6 ? in6->sin6_port : in->sin_port);
+        if (is_v6 && in6->sin6_scope_id != 0 && if_indextoname(in6->sin6_scope_id, name))
+                ret->host = text_format("%s%%%s", host, name);
+        else
+                ret->host = strdup(host);
+        return ret->host ? 0 : -ENOMEM;
+}
+
+static int socket_address(int fd, Address *ret)
+{
+        struct sockaddr_storage sa = { 0 };
+        const struct sockaddr_vm *vm = (const struct sockaddr_vm *)&sa;
+        socklen_t length = sizeof(sa);
+
+        if (getsockname(fd, (struct sockaddr *)&sa, &length) < 0)
+                return -errno;
+        switch (sa.ss_family) {
+        case AF_VSOCK:
+                ret->kind = ADDRESS_VSOCK;
+                ret->cid = vm->svm_cid;
+                ret->port = vm->svm_port;
+                return 0;
+        case AF_UNIX:
+                ret->kind = ADDRESS_UNIX;
+                return unix_address(&sa, MIN_OF(length, (socklen_t)sizeof(struct sockaddr_un)),
+                                    ret);
+        case AF_INET:
+        case AF_INET6:
+                ret->kind = ADDRESS_TCP;
+                return tcp_address(&sa, ret);
+        default:
+                return -EAFNOSUPPORT;
+        }
+}
+
+int listen_address(int fd, Address *ret)
+{
+        _cleanup_address_ Address a = ADDRESS_NULL;
+        int type = 0, listens = 0, r;
+        socklen_t length = sizeof(int);
+
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+                return -errno;
+        length = sizeof(int);
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) < 0)
+                return -errno;
+        if (type != SOCK_STREAM || !listens)
+                return -EPROTOTYPE;
+        r = socket_address(fd, &a);
+        if (r < 0)
+                return r;
+        *ret = a;
+        a = ADDRESS_NULL;
+        return 0;
+}
+
+static int adopt(int fd, const Address *a, const ListenFile *file, char **ret_problem)
+{
+        const int on = 1;
+        int flags, r;
+
+        flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+            fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+                return -errno;
+        if (a->kind == ADDRESS_VSOCK)
+                vsock_set_buffers(fd);
+        if (a->kind == ADDRESS_TCP)
+                (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        if (a->kind == ADDRESS_UNIX) {
+                r = listen_file_change(a, file);
+                if (r < 0)
+                        return problem_take(ret_problem,
+                                            text_format("cannot give '%s', which was passed to "
+                                                        "us, its mode, owner and group: %s",
+                                                        a->path, strerror(-r)),
+                                            r);
+        }
+        /* Once more: for the backlog, and for Unix sockets it makes SO_PEERCRED name us. */
+        return listen(fd, SOMAXCONN) < 0 ? -errno : 0;
+}
+
+int listen_adopt(int fd, const Address *a, const ListenFile *file, char **ret_problem)
+{
+        char *problem = NULL;
+        int r;
+
+        r = adopt(fd, a, file, &problem);
+        if (r < 0)
+                *ret_problem = problem ? problem : problem_of_error(a, r);
+        return r;
 }
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "io/address.h"
@@ -32,6 +33,23 @@ int listen_open(const Address *a, const ListenFile *file, char **ret_problem);
 
 /* Gives the socket file of a kept listener another mode and owner. 0 or -errno. */
 int listen_file_change(const Address *a, const ListenFile *file);
+
+/* The socket file's inode. 0; -ENOENT; -EEXIST where something else has the name; -errno. */
+int listen_file_stat(const Address *a, struct stat *ret);
+
+/*
+ * Where a socket that somebody else has made listens, in the form of a listener's address (which
+ * owns memory: address_done()). 0; -ENOTSOCK; -EPROTOTYPE: not a stream socket that listens;
+ * -EAFNOSUPPORT: no address that a listener can have; -errno.
+ */
+int listen_address(int fd, Address *ret);
+
+/*
+ * Makes such a socket what listen_open() gives; a remains whose address it is. The file of a Unix
+ * socket gets mode and owner, and connections show our credentials from now on. 0, or -errno with
+ * *ret_problem as above.
+ */
+int listen_adopt(int fd, const Address *a, const ListenFile *file, char **ret_problem);
 
 /* Removes the socket file, if it still leads to this process: fd must be listening yet. */
 void listen_file_remove(const Address *a, int fd);

@@ -48,6 +48,11 @@ size_t exec_count(const Exec *e)
         return e->n_programs;
 }
 
+size_t exec_jobs(const Exec *e)
+{
+        return e->n_jobs;
+}
+
 Exec *exec_free(Exec *e)
 {
         if (!e)

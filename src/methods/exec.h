@@ -19,6 +19,8 @@ int exec_new(AgentContext *context, Exec **ret);
 void exec_stop(Exec *e, void (*stopped)(void *userdata), void *userdata);
 /* How many programs have been begun and have not ended. */
 size_t exec_count(const Exec *e);
+/* How many jobs there are, running and finished ones that are kept. */
+size_t exec_jobs(const Exec *e);
 /* What still runs is left to the Spawner to end. */
 Exec *exec_free(Exec *e);
 DEFINE_CLEANUP(Exec, exec_free)

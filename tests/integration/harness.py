@@ -7,6 +7,7 @@ of them alone is marked with @only(). Nothing here sleeps to synchronise: every 
 an event, with a deadline that is far off unless something is broken.
 """
 
+import array
 import contextlib
 import errno
 import faulthandler
@@ -261,10 +262,29 @@ def bind_low(sock):
 # --- the daemon ---------------------------------------------------------------------------
 
 
+# Makes of itself what systemd makes of a process that it passes sockets to: sd_listen_fds(3).
+PASS_ON = """
+import fcntl, os, sys
+fds = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in sys.argv[1].split(",")]
+for number, fd in enumerate(fds, 3):
+    os.dup2(fd, number)
+    os.set_inheritable(number, True)
+    os.close(fd)
+for fd in map(int, sys.argv[1].split(",")):
+    if fd >= 3 + len(fds):
+        os.close(fd)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)),
+                  LISTEN_FDNAMES=sys.argv[2])
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
 class Daemon:
     """A guestwired in the foreground, with a notification socket and its stderr watched."""
 
-    def __init__(self, test, config, args=(), environment=None, nofile=None, ready=True):
+    def __init__(self, test, config, args=(), environment=None, nofile=None, ready=True,
+                 passed=()):
+        """passed: sockets and their names, as a service manager gives them to what it starts."""
         self.test = test
         self.folder = test.folder
         self.config = os.path.join(self.folder, "guestwire.conf")
@@ -274,6 +294,7 @@ class Daemon:
         self.notify.bind(self.notify_path)
         self.changed = threading.Condition()
         self.messages = []
+        self.store = {}
         self.stderr = ""
         self.ended = False
         variables = {k: v for k, v in os.environ.items()
@@ -284,6 +305,10 @@ class Daemon:
         variables.update(environment or {})
         command = os.environ.get("GUESTWIRE_TEST_WRAPPER", "").split()
         command += [GUESTWIRED, "--config", self.config, *args]
+        numbers = [passed_socket.fileno() for passed_socket, _ in passed]
+        if passed:
+            command = [sys.executable, "-c", PASS_ON, ",".join(map(str, numbers)),
+                       ":".join(name for _, name in passed), *command]
 
         def limit():
             if nofile:
@@ -291,7 +316,7 @@ class Daemon:
 
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        env=variables, preexec_fn=limit)
+                                        env=variables, preexec_fn=limit, pass_fds=numbers)
         self.pid = self.process.pid
         self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.watcher.start()
@@ -311,9 +336,8 @@ class Daemon:
         while True:
             for key, _ in streams.select():
                 if key.fileobj is self.notify:
-                    lines = self.notify.recv(65536).decode("utf-8", "replace").split("\n")
                     with self.changed:
-                        self.messages += [line for line in lines if line]
+                        self._take_message()
                         self.changed.notify_all()
                     continue
                 piece = os.read(self.process.stderr.fileno(), 65536)
@@ -326,12 +350,26 @@ class Daemon:
                     if self.ended:
                         return
 
+    def _take_message(self, flags=0):
+        # Not socket.recv_fds(), which forgets its flags.
+        data, control, _, _ = self.notify.recvmsg(65536, socket.CMSG_SPACE(64), flags)
+        fds = array.array("i", b"".join(part for _, _, part in control))
+        lines = [line for line in data.decode("utf-8", "replace").split("\n") if line]
+        name = "".join(x[len("FDNAME="):] for x in lines if x.startswith("FDNAME="))
+        for fd in fds:
+            self.store[name] = socket.socket(fileno=fd)
+        if "FDSTOREREMOVE=1" in lines:
+            # One that an earlier daemon has put in is that one's here.
+            removed = self.store.pop(name, None)
+            if removed:
+                removed.close()
+        self.messages += lines
+
     def _take_last_messages(self):
         """What it said right before its end may still be in the queue."""
         with contextlib.suppress(BlockingIOError):
             while True:
-                data = self.notify.recv(65536, socket.MSG_DONTWAIT)
-                self.messages += [x for x in data.decode("utf-8", "replace").split("\n") if x]
+                self._take_message(socket.MSG_DONTWAIT)
 
     def _wait(self, condition, what):
         with self.changed:
@@ -414,6 +452,8 @@ class Daemon:
             self.watcher.join(DEADLINE)
             self.process.stderr.close()
             self.notify.close()
+            for kept in self.store.values():
+                kept.close()
 
     # What it holds
 

@@ -49,6 +49,7 @@ class Options(harness.TestCase):
         text = result.stdout.decode()
         for line in ("[agent]", "max-connections = 1024", "max-message = 1M", "max-calls = 64",
                      "max-values = 16384", "message-timeout = 30s", "shutdown-timeout = 5s",
+                     "exit-on-idle = 0",
                      "log-level = info", "[port 1000]", "handler = rpc", "peers = host",
                      "trust = nobody", "methods = *", "max-connections = 64", "idle-timeout = 0"):
             self.assertIn(line + "\n", text)

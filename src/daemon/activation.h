@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/macros.h"
+#include "io/address.h"
+#include "io/listen.h"
+
+/*
+ * Listening sockets that outlive us: those which a socket unit has passed to us, and those of our
+ * own of which the service manager holds a copy while one guestwired ends and the next begins
+ * (sd_listen_fds(3), and FDSTORE=1 in sd_notify(3)). Whose one is says its address alone.
+ */
+typedef struct Activation Activation;
+
+/* Who else holds a listening socket. */
+typedef enum SocketKeeper {
+        KEEPER_NONE,
+        KEEPER_STORE, /* the file descriptor store of our service */
+        KEEPER_UNIT,  /* a socket unit: it was there before us, and starts us again */
+} SocketKeeper;
+
+/*
+ * Takes what the environment says was passed to us, and the variables out of it. What listens on
+ * no address that a section could have is refused here, with an error in the log. 0 or -errno.
+ */
+int activation_new(Activation **ret);
+
+/*
+ * The passed socket of this address, made what listen_open() would give: the caller's from now on,
+ * and so is *ret_name (of those in the store; else NULL). -ENOENT where there is none; -errno, with
+ * *ret_problem as of listen_open(), where it cannot be had now and is to be asked for again.
+ */
+int activation_take(Activation *a, const Address *address, const ListenFile *file,
+                    SocketKeeper *ret_keeper, char **ret_name, char **ret_problem);
+
+/* Those that no section has asked for are closed, each with an error in the log. */
+void activation_refuse_rest(Activation *a);
+/* How many of a socket unit's were refused: callers that wait there are not answered. */
+size_t activation_refused(const Activation *a);
+
+/* Whether sockets can be put into the store. */
+bool activation_has_store(const Activation *a);
+/* Puts one in. 0 with *ret_name for activation_forget(), owned by the caller; -EAGAIN: the manager
+ * is busy, try again later; -errno, and that has been logged. */
+int activation_store(Activation *a, int fd, const Address *address, char **ret_name);
+/* Takes it out. name is taken over. */
+void activation_forget(Activation *a, char *name);
+/* Tells the manager what it could not take before. Whether it has now. */
+bool activation_flush(Activation *a);
+
+Activation *activation_free(Activation *a);
+DEFINE_CLEANUP(Activation, activation_free)
