@@ -8,6 +8,8 @@
 
 #include "base/text.h"
 
+uint64_t order_usec = UINT64_C(25000000);
+
 Order *order_free(Order *o)
 {
         if (!o)
@@ -61,7 +63,7 @@ void order_ask(Order *o, const BusMethod *method, OrderFunction then, const char
 
         o->then = then;
         va_start(arguments, types);
-        r = bus_callv(spawner_bus(o->context->spawner), method, ORDER_USEC, order_on_answer, o,
+        r = bus_callv(spawner_bus(o->context->spawner), method, order_usec, order_on_answer, o,
                       &o->waiting, types, arguments);
         va_end(arguments);
         if (r >= 0)
@@ -99,7 +101,7 @@ void order_fail(Order *o, const BusMethod *method, const BusAnswer *answer)
                           method->service, method->member, problem);
         else if (answer->error == -ETIMEDOUT && !answer->name)
                 call_fail(call, REASON_TIMEOUT, 0, "%s has not answered %s() within %u seconds",
-                          method->service, method->member, (unsigned)(ORDER_USEC / 1000000U));
+                          method->service, method->member, (unsigned)(order_usec / 1000000U));
         else if (answer->error == -ECONNRESET || answer->error == -ECANCELED)
                 call_fail(call, REASON_UNAVAILABLE, 0, "%s has gone away: %s", method->service,
                           problem);

@@ -55,7 +55,7 @@ static void power_enter(Order *o)
         Members m;
         int r;
 
-        r = bus_call_later(spawner_bus(o->context->spawner), &mode->enter, ORDER_USEC,
+        r = bus_call_later(spawner_bus(o->context->spawner), &mode->enter, order_usec,
                            power_on_entered, (void *)mode, &call, "b", 0);
         if (r < 0) {
                 call_fail(TAKE_PTR(o->call), REASON_UNAVAILABLE, -r,

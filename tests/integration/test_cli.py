@@ -846,8 +846,8 @@ class Completion(Case):
     def test_bash(self):
         self.assertEqual(self.bash("guestwire "),
                          ["ping", "info", "call", "methods", "connect", "forward", "exec", "shell",
-                          "cp", "jobs", "attach", "wait", "kill", "cid", "guid", "hyperv",
-                          "doctor"])
+                          "cp", "jobs", "attach", "wait", "kill", "shutdown", "reboot",
+                          "time", "cid", "guid", "hyperv", "doctor"])
         self.assertEqual(self.bash("guestwire pi"), ["ping"])
         self.assertEqual(self.bash("guestwire cid -"), ["--json", "--help", "--version"])
         self.assertEqual(self.bash("guestwire ping --cou"), ["--count="])
