@@ -71,7 +71,7 @@ typedef struct ProgramLimits ProgramLimits;
 struct ProgramLimits {
         uint64_t memory_max; /* bytes; 0: no limit */
         uint64_t tasks_max;  /* 0: no limit */
-        uint64_t cpu_weight; /* 1 .. 10000; 0 and 100: the kernel's preset */
+        uint64_t cpu_weight; /* 1 .. 10000; 0: the kernel's preset, 100 */
 };
 
 /* A program to run, and as whom. Users and groups were looked up when the file was read. */

@@ -147,7 +147,7 @@ const ConfigOption config_options[] = {
         { "tasks-max", &config_type_limit_count, LISTEN, EXEC, 0, "infinity",
           L(program.limits.tasks_max), 1, 4194304,
           "processes and threads of one program" },
-        { "cpu-weight", &config_type_count, LISTEN, EXEC, 0, "100",
+        { "cpu-weight", &config_type_weight, LISTEN, EXEC, 0, "100",
           L(program.limits.cpu_weight), 1, 10000,
           "the program's share of the CPUs among others" },
 
@@ -195,7 +195,7 @@ const ConfigOption config_options[] = {
         { "tasks-max", &config_type_limit_count, METHOD, PROGRAM, 0, "infinity",
           M(program.limits.tasks_max), 1, 4194304,
           "processes and threads of one program" },
-        { "cpu-weight", &config_type_count, METHOD, PROGRAM, 0, "100",
+        { "cpu-weight", &config_type_weight, METHOD, PROGRAM, 0, "100",
           M(program.limits.cpu_weight), 1, 10000,
           "the program's share of the CPUs among others" },
         { "scope", &config_type_scope, METHOD, PROGRAM, 0, "auto", M(program.scope), 0, 0,
