@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Power, time and names of a whole guest, by systemd's own services."""
+
+import json
+import time
+
+import harness
+import lab
+
+HOUR = 3600 * 1000000
+
+
+class Clock(lab.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.wait_ping()
+
+    def offset(self, *options):
+        done = self.guestwire("time", "--json", *options, self.guest.target(1001))
+        return json.loads(done.stdout)
+
+    def guest_time(self):
+        return int(self.guest.out("date +%s"))
+
+    def test_sync(self):
+        self.addCleanup(self.offset, "--sync")
+        self.guest.run("date -s '2 hours ago'")
+        measured = self.offset()
+        self.assertAlmostEqual(measured["offset_us"] / HOUR, -2, delta=0.1)
+        self.assertIsNone(measured["sync"])
+        self.assertEqual(self.offset("--sync")["sync"], "step")
+        self.assertLess(abs(self.offset()["offset_us"]), HOUR / 60)
+        self.assertLess(abs(self.guest_time() - time.time()), 60)
+
+    def test_set_time_without_timedated(self):
+        """As where an NTP service has the clock: by a process of the agent's own, as a unit."""
+        self.addCleanup(self.offset, "--sync")
+        wanted = time.time_ns() // 1000 + 5 * HOUR
+        result = self.call("system.set_time", "time_us=%d" % wanted, "rtc=false")
+        self.assertEqual((result["mode"], result["rtc"]), ("step", False))
+        self.assertAlmostEqual(result["offset_us"] / HOUR, 5, delta=0.1)
+        self.assertAlmostEqual(self.offset()["offset_us"] / HOUR, 5, delta=0.1)
+        wanted = time.time_ns() // 1000 + 5 * HOUR
+        result = self.call("system.set_time", "time_us=%d" % wanted, "slew=true")
+        self.assertEqual((result["mode"], result["rtc"]), ("slew", True))
+        rtc = int(self.guest.out("cat /sys/class/rtc/rtc0/since_epoch"))
+        self.assertLess(abs(rtc - wanted / 1000000), 300)
+
+    def test_timezone(self):
+        before = self.call("system.info")["timezone"]
+        self.addCleanup(self.call, "system.set_timezone", "timezone=" + before)
+        self.call("system.set_timezone", "timezone=Asia/Tokyo")
+        self.assertEqual(self.guest.out("date +%Z"), "JST")
+        self.assertEqual(self.call("system.info")["timezone"], "Asia/Tokyo")
+        error = self.call("system.set_timezone", "timezone=No/Where", status=1)
+        self.assertEqual(error["code"], harness.INVALID_PARAMS)
+
+    def test_hostname(self):
+        before = self.guest.out("hostname")
+        self.addCleanup(self.call, "system.set_hostname", "hostname=" + before)
+        self.call("system.set_hostname", "hostname=renamed")
+        self.assertEqual(self.guest.out("hostname; cat /etc/hostname"), "renamed\nrenamed")
+        self.assertEqual(self.call("system.info")["hostname"], "renamed")
+        error = self.call("system.set_hostname", "hostname=no host", status=1)
+        self.assertEqual(error["code"], harness.INVALID_PARAMS)
+
+
+class Power(lab.TestCase):
+    def setUp(self):
+        super().setUp()
+        # A guest of its own, in the sibling's place.
+        self.forget()
+        self.other = lab.LABORATORY.guest(lab.SIBLING)
+        self.addCleanup(self.forget)
+        self.target = self.other.target(1001)
+        self.guestwire("ping", "-c", 1, "--wait", "--timeout", "%ds" % lab.BOOT, self.target,
+                       timeout=lab.BOOT + 10)
+
+    def forget(self):
+        guest = lab.LABORATORY.guests.pop(lab.SIBLING, None)
+        if guest:
+            guest.kill()
+
+    def wait_end(self, word):
+        """QEMU ends with its guest (-no-reboot), whose kernel has said how."""
+        self.assertEqual(self.other.process.wait(lab.BOOT), 0)
+        with open(self.other.path("console"), encoding="utf-8", errors="replace") as console:
+            self.assertIn("reboot: " + word, console.read())
+
+    def test_shutdown(self):
+        # A host that waits for more of a stream is told that there is no more.
+        waiting = lab.dial(self.other.mux, 1001)
+        self.addCleanup(waiting.close)
+        waiting.sendall(b'{"jsonrpc":"2.0","id":1,"method":"agent.ping"}\n')
+        self.assertIn(b'"id":1', waiting.recv(4096))
+        done = self.guestwire("shutdown", "--json", self.target, "-m", "Good night")
+        self.assertEqual(json.loads(done.stdout), {"mode": "poweroff"})
+        waiting.settimeout(lab.BOOT)
+        self.assertEqual(waiting.recv(4096), b"")
+        self.wait_end("Power down")
+
+    def test_reboot(self):
+        self.guestwire("reboot", self.target)
+        self.wait_end("Restarting system")
