@@ -60,7 +60,8 @@ class Peers(lab.TestCase):
     def test_a_local_user_who_is_let_in_is_not_privileged(self):
         self.guest.run("modprobe vsock_loopback")
         self.drop_in("local", "[port 1002]\npeers = local\ntrust = privileged\n")
-        info = json.loads(self.guest.out(AS_SOMEONE + "guestwire call --json local:1002 agent.info"))
+        info = json.loads(self.guest.out(
+            AS_SOMEONE + "guestwire call --json local:1002 agent.info"))
         self.assertEqual(info["caller"]["cid"], 1)
         self.assertFalse(info["caller"]["privileged"])
         done = self.guest.run(AS_SOMEONE + "guestwire call --json local:1002 agent.reload",
