@@ -29,8 +29,9 @@ static bool process_is_keeper(const Units *s, pid_t pid)
 
         (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
         fd = open(path, O_RDONLY | O_CLOEXEC);
+        /* /proc does not show processes of more privileges to a sandbox (ProtectProc=). */
         if (fd < 0)
-                return errno != ENOENT;
+                return errno != ENOENT || kill(pid, 0) == 0 || errno == EPERM;
         n = read(fd, comm, sizeof(comm) - 1);
         if (n <= 0)
                 return n < 0 && errno != ESRCH;
