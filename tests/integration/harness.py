@@ -77,6 +77,17 @@ def until(condition, what, deadline=None):
         pause.wait(0.01)
 
 
+def children(parent):
+    """The children of a process, by their numbers."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open("/proc/%s/stat" % pid, encoding="utf-8", errors="replace") as file:
+                if int(file.read().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(pid))
+    return found
+
+
 # --- the client ---------------------------------------------------------------------------
 
 
@@ -467,14 +478,7 @@ class Daemon:
         return found
 
     def children(self):
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(OSError):
-                with open("/proc/%s/stat" % pid, encoding="utf-8", errors="replace") as file:
-                    parent = file.read().rpartition(")")[2].split()[1]
-                if int(parent) == self.pid:
-                    found.append(int(pid))
-        return found
+        return children(self.pid)
 
     def remember(self):
         """The number of fds and children to which assert_back() wants to return."""
@@ -498,6 +502,11 @@ class Daemon:
         """Resident memory in bytes."""
         with open("/proc/%d/statm" % self.pid, encoding="ascii") as file:
             return int(file.read().split()[1]) * resource.getpagesize()
+
+    def peak_rss(self):
+        """The most resident memory that it ever had, in bytes."""
+        with open("/proc/%d/status" % self.pid, encoding="utf-8") as file:
+            return int(re.search(r"^VmHWM:\s*(\d+) kB$", file.read(), re.M).group(1)) * 1024
 
     def cpu_ticks(self):
         """User and system time used so far, in clock ticks."""

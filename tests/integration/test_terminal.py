@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import shutil
 import signal
 import struct
@@ -39,7 +40,7 @@ class Tmux(TerminalCase):
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24",
                   "env PS1='here> ' ENV= HISTFILE= sh")
         self.addCleanup(self.tmux, "kill-server")
-        self.wait_for("here>")
+        self.wait_back()
 
     def tmux(self, *args):
         # TERM is what tmux tells its pane; the socket is the test's own.
@@ -65,6 +66,12 @@ class Tmux(TerminalCase):
             return screen if all(text in screen for text in texts) else ""
         return until(shown, lambda: "%r on the screen:\n%s" % (texts, self.screen()))
 
+    def wait_back(self):
+        """Until the pane's own shell asks for more; what was typed at earlier prompts is shown
+        still, so only the last line tells."""
+        until(lambda: re.search(r"(^|\s)here>$", self.screen().rstrip()),
+              lambda: "the prompt on the screen:\n%s" % self.screen())
+
     def shell(self):
         """guestwire shell, with a prompt of its own."""
         self.type("%s shell %s" % (GUESTWIRE, self.cli))
@@ -87,7 +94,7 @@ class Tmux(TerminalCase):
         self.wait_for("/dev/pts/", " 42", "tmux" if "tmux" in self.tmux(
             "show", "-gv", "default-terminal") else "screen")
         self.type("exit 3")
-        self.wait_for("here>")
+        self.wait_back()
         self.type("echo status=$?")
         self.wait_for("status=3")
         self.assertEqual(self.modes(), before, "as it was before")
@@ -109,7 +116,7 @@ class Tmux(TerminalCase):
         self.type("echo fg=$?")
         self.wait_for("fg=130\n")
         self.keys("C-d")
-        self.wait_for("here>")
+        self.wait_back()
         self.type("echo status=$?")
         self.wait_for("status=0")
 
@@ -126,7 +133,7 @@ class Tmux(TerminalCase):
         self.tmux("resize-window", "-x", "90", "-y", "30")
         self.wait_for("30 90")
         self.type("exit")
-        self.wait_for("here>")
+        self.wait_back()
 
     def test_vim(self):
         path = os.path.join(self.folder, "text")
@@ -141,7 +148,7 @@ class Tmux(TerminalCase):
         until(lambda: self.screen().count("~") == 12, self.screen)
         self.keys("Escape")
         self.type(":wq")
-        self.wait_for("here>")
+        self.wait_back()
         with open(path, encoding="utf-8") as file:
             self.assertEqual(file.read(), "first line\ngrün\n")
         self.type("echo status=$?")
@@ -161,23 +168,26 @@ class Tmux(TerminalCase):
         self.keys("G")
         self.wait_for("line 1000.")
         self.keys("q")
-        self.wait_for("here>")
+        self.wait_back()
         self.assertEqual(self.modes(), before)
 
     def test_the_terminal_is_restored_whatever_happens(self):
         before = self.modes()
         # AddressSanitizer takes SIGSEGV for itself.
         for how in ["TERM", "HUP", "INT", "QUIT", "USR1"] + ["SEGV"] * (not harness.build_kind()):
-            self.type("clear; %s exec -t %s -- sh -c 'echo $PPID ready; exec sleep 1000'" % (
-                GUESTWIRE, self.cli))
-            self.wait_for(" ready\n")
-            pane = self.tmux("display", "-p", "#{pane_pid}").strip()
-            pid = int(subprocess.run(["pgrep", "-P", pane, "guestwire"], check=True,
-                                     stdout=subprocess.PIPE, timeout=DEADLINE).stdout)
+            # Each has a word of its own: what the one before has shown may be there still. The
+            # number is guestwire's, since the shell that writes it becomes it.
+            path = os.path.join(self.folder, "pid-" + how)
+            self.type("clear; sh -c 'echo $$ >%s; exec %s exec -t %s -- "
+                      "sh -c \"echo rea\"dy-%s\"; exec sleep 1000\"'" % (
+                          path, GUESTWIRE, self.cli, how))
+            self.wait_for("ready-%s\n" % how)
+            with open(path, encoding="ascii") as file:
+                pid = int(file.read())
             self.assertNotEqual(self.modes(), before)
             os.kill(pid, getattr(signal, "SIG" + how))
             until(lambda pid=pid: is_gone(pid), "its end")
-            self.wait_for("here>")
+            self.wait_back()
             self.assertEqual(self.modes(), before, how)
 
     def test_the_terminal_is_restored_where_the_guest_dies(self):
@@ -186,7 +196,8 @@ class Tmux(TerminalCase):
         self.wait_for("\nready\n")
         self.daemon.process.kill()
         self.daemon.process.wait()
-        self.wait_for("closed the connection", "here>")
+        self.wait_for("closed the connection")
+        self.wait_back()
         self.assertEqual(self.modes(), before)
         self.daemon.process.returncode = 0
 
@@ -200,7 +211,7 @@ class Tmux(TerminalCase):
         self.type("by hand")
         self.keys("Escape")
         self.type(":wq")
-        self.wait_for("here>")
+        self.wait_back()
         with open(path, encoding="ascii") as file:
             self.assertEqual(file.read(), "by hand\n\n")
 
