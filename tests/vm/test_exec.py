@@ -130,7 +130,7 @@ class Exec(lab.TestCase):
 
     def test_a_property_that_systemd_does_not_know(self):
         error = self.execute("true", scope="unit", properties={"NoSuchThing": "1"}, status=1)
-        self.assertEqual(error["data"]["reason"], "unsupported", error)
+        self.assertEqual(error["data"]["reason"], "failed", error)
         self.assertIn("NoSuchThing", error["message"])
 
     def test_a_program_that_is_not_there(self):
