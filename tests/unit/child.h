@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -34,6 +35,14 @@
                 print_message("# SKIP %s: %s\n", __func__, (why)); \
                 return;                                            \
         } while (0)
+
+/* Whether valgrind runs us, which knows only the system calls of its time. */
+static inline _unused_ bool under_valgrind(void)
+{
+        const char *preload = getenv("LD_PRELOAD");
+
+        return preload && strstr(preload, "vgpreload");
+}
 
 /* Runs f in a child and returns its exit status; 128 for one that was killed. */
 static inline _unused_ int child_run(int (*f)(void *userdata), void *userdata)
