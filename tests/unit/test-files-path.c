@@ -196,7 +196,7 @@ static void test_a_fifo_is_looked_at_without_opening_it(void **state)
 {
         const Place *p = *state;
         _cleanup_free_ char *path = place_path(p, "fifo");
-        _cleanup_close_ int fd = -EBADF, reader = -EBADF;
+        _cleanup_close_ int fd = -EBADF;
         struct stat st;
 
         assert_int_equal(mkfifo(path, 0600), 0);
