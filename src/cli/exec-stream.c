@@ -99,6 +99,8 @@ static void stream_watch(ExecStream *x)
         if (x->out.size > 0)
                 events |= EPOLLOUT;
         (void)sd_event_source_set_io_events(x->io, events);
+        /* A guest that is gone says so without being asked, and would until we read again. */
+        (void)sd_event_source_set_enabled(x->io, events != 0 ? SD_EVENT_ON : SD_EVENT_OFF);
         if (!x->input_source)
                 return;
         more = x->input_open && x->out.size < INPUT_SIZE;

@@ -12,6 +12,7 @@ import threading
 
 import harness
 from harness import DEADLINE, GUESTWIRE, until
+from programs import is_asleep
 from streams import LARGE, MIB, digest
 from test_cli import OK, USAGE, Case
 
@@ -307,6 +308,18 @@ class Pressure(ExecCase):
         self.wait_full(process.stdout)
         process.send_signal(signal.SIGTERM)
         self.assert_over(process, 128 + signal.SIGTERM, pid)
+
+    def test_the_guests_end_while_the_output_is_full(self):
+        """It is slept through, and told once the output has been read."""
+        process, _ = self.popen_sh("exec cat /dev/zero")
+        self.wait_full(process.stdout)
+        self.daemon.process.kill()
+        self.daemon.process.wait()
+        self.daemon.process.returncode = 0
+        until(lambda: is_asleep(process.pid), "a client that waits for its reader")
+        _, err = process.communicate(timeout=DEADLINE)
+        self.assertEqual(process.returncode, FAILED)
+        self.assertRegex(err.decode(), "closed the connection|connection reset")
 
     def test_a_reader_that_leaves_ends_the_program(self):
         process, pid = self.popen_sh("exec yes")
