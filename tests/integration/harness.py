@@ -12,6 +12,7 @@ import contextlib
 import errno
 import faulthandler
 import fnmatch
+import itertools
 import json
 import os
 import re
@@ -259,9 +260,14 @@ class Client:
         return reply["error"]
 
 
+low_ports = itertools.cycle(range(1023, 0, -1))
+
+
 def bind_low(sock):
     """Gives an AF_VSOCK socket a source port below 1024, as the host's root has."""
-    for port in range(1023, 0, -1):
+    # Each time another: while the daemon has not seen the end of the last connection from a port,
+    # the next one from there is reset.
+    for port in itertools.islice(low_ports, 1023):
         try:
             return sock.bind((socket.VMADDR_CID_ANY, port))
         except OSError as error:
