@@ -340,6 +340,9 @@ static void run_on_cancel(Call *call, CallEnd why, void *userdata)
                 run->call = NULL;
                 if (why != CALL_GONE || !run->keep)
                         program_stop(run->program);
+                else
+                        /* It is not to wait for what nobody can send any more. */
+                        program_close_input(run->program);
         }
         program_resume(run->program);
         if (why != CALL_CANCELLED)
