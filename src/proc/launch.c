@@ -16,6 +16,10 @@
 
 /* Of a launcher that could not do its work; as a shell's for what it cannot execute. */
 #define EXIT_LAUNCH 127
+/* The message is this byte, to be changed whenever LaunchMemory, or what it has of SpawnArea, is:
+ * where a package has been upgraded, and its daemon not yet started anew, the launcher is of
+ * another version than who talks to it. */
+#define LAUNCH_LAYOUT 1
 
 typedef struct LaunchMemory LaunchMemory;
 
@@ -95,7 +99,7 @@ static int launch_send(int fd, int memory, const int fds[3])
                 char space[CMSG_SPACE(4 * sizeof(int))];
                 struct cmsghdr align;
         } control = { 0 };
-        struct iovec iov = { .iov_base = (char[1]){ 0 }, .iov_len = 1 };
+        struct iovec iov = { .iov_base = (char[1]){ LAUNCH_LAYOUT }, .iov_len = 1 };
         struct msghdr message = {
                 .msg_iov = &iov,
                 .msg_iovlen = 1,
@@ -179,14 +183,15 @@ SpawnReport launch_report(const Launch *l)
 
 /* The launcher's side */
 
-/* What came; *ret_fds are those of the message, in its order. The count of them, or -errno. */
+/* What came; *ret_fds are those of the message, in its order. The count of them; -ESTALE where
+ * another version has sent it; -errno. */
 static int launch_receive(int fd, int ret_fds[static 4])
 {
         union {
                 char space[CMSG_SPACE(4 * sizeof(int))];
                 struct cmsghdr align;
         } control = { 0 };
-        char byte;
+        char byte = 0;
         struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
         struct msghdr message = {
                 .msg_iov = &iov,
@@ -203,6 +208,8 @@ static int launch_receive(int fd, int ret_fds[static 4])
         if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
             (message.msg_flags & MSG_CTRUNC))
                 return -EPROTO;
+        if (byte != LAUNCH_LAYOUT)
+                return -ESTALE;
         n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         memcpy(ret_fds, CMSG_DATA(c), n * sizeof(int));
         return (int)n;
@@ -273,6 +280,11 @@ int launch_main(void)
         void *p;
 
         n = launch_receive(STDIN_FILENO, fds);
+        if (n == -ESTALE) {
+                fputs("guestwired: this is not the version that runs as the daemon: restart it\n",
+                      stderr);
+                return EXIT_LAUNCH;
+        }
         if (n < 1 || fstat(fds[0], &st) < 0 || st.st_size < (off_t)sizeof(LaunchMemory)) {
                 fputs("guestwired: " LAUNCH_OPTION " is for units that guestwired starts\n",
                       stderr);

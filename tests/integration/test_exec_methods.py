@@ -6,6 +6,8 @@ import json
 import os
 import pwd
 import signal
+import socket
+import subprocess
 
 import harness
 from harness import INVALID_PARAMS
@@ -504,6 +506,20 @@ class Raw(Case):
         _, content = self.read_all(call, (STDOUT, STDERR))
         self.assertEqual(int(content[STDOUT]), -(-sent // len(piece)) * 1048576)
         self.finish(call)
+
+
+class Launcher(harness.TestCase):
+    def test_a_launcher_of_another_version_starts_nothing(self):
+        """What it would take for a program's is laid out otherwise."""
+        ours, theirs = socket.socketpair()
+        memory = os.memfd_create("launch")
+        os.truncate(memory, 65536)
+        with ours, theirs, open(memory, "wb"):
+            socket.send_fds(ours, [b"\0"], [memory])
+            result = subprocess.run([harness.GUESTWIRED, "--internal-launch"], stdin=theirs,
+                                    capture_output=True, timeout=harness.DEADLINE, check=False)
+        self.assertEqual((result.returncode, result.stdout), (127, b""))
+        self.assertIn(b"not the version that runs as the daemon", result.stderr)
 
 
 if __name__ == "__main__":
