@@ -701,6 +701,10 @@ def wanted(suite, patterns):
 
 def main():
     """Runs the tests of the script; arguments are globs on Class.test_name."""
+    # A shell's background job ignores these, and so would what the tests start and send them to.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     tests = list(wanted(unittest.defaultTestLoader.loadTestsFromModule(
         sys.modules["__main__"]), sys.argv[1:]))
     if not tests:
