@@ -299,6 +299,8 @@ static int open_receiver(Copy *c, CpCall *k, const char *place, const Resume *re
 
         settings.recursive = c->settings->recursive;
         settings.preserve = c->settings->preserve;
+        /* The guest was asked for what a link leads to. */
+        settings.no_link = !c->settings->recursive;
         settings.events = events_of(c);
         if (c->to.kind == CP_STREAM) {
                 settings.stream_fd = STDOUT_FILENO;

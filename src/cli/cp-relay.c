@@ -20,8 +20,9 @@ struct Relay {
 
 #define CHANNELS_ALL ((1U << FRAME_DATA) | (1U << FRAME_HOLE) | (1U << FRAME_RECORDS))
 
-/* What the frames say of how far it is. What they hold is for the other guest to judge. */
-static void look_at(Relay *r, uint8_t channel, const char *data, size_t n)
+/* What the frames say of how far it is. What they hold is for the other guest to judge, but for a
+ * link where a file was asked for: 0, or -EPROTO. */
+static int look_at(Relay *r, uint8_t channel, const char *data, size_t n)
 {
         _cleanup_(record_done) Record record = RECORD_NULL;
         uint64_t hole = 0;
@@ -32,14 +33,17 @@ static void look_at(Relay *r, uint8_t channel, const char *data, size_t n)
                 r->stats->bytes += MIN_OF(hole, (uint64_t)INT64_MAX - r->stats->bytes);
         }
         if (channel != FRAME_RECORDS || r->begun)
-                return;
+                return 0;
         r->begun = true;
         if (record_parse(data, n, &record) < 0)
-                return;
+                return 0;
+        if (record.type == RECORD_LINK && !r->copy->settings->recursive)
+                return -EPROTO;
         r->stats->total_bytes = record.type == RECORD_DIRECTORY   ? record.total
                                 : record.size != RECORD_SIZE_NONE ? record.size
                                                                   : 0;
         r->stats->resumed = record.offset;
+        return 0;
 }
 
 static int pass_whole(Relay *r, const FramePiece *piece)
@@ -55,8 +59,9 @@ static int pass_whole(Relay *r, const FramePiece *piece)
                 data = buffer_peek(&r->whole);
                 n = r->whole.size;
         }
-        look_at(r, piece->channel, data, n);
-        e = wire_put(r->to, piece->channel, data, n);
+        e = look_at(r, piece->channel, data, n);
+        if (e >= 0)
+                e = wire_put(r->to, piece->channel, data, n);
         buffer_done(&r->whole);
         return e;
 }

@@ -205,6 +205,7 @@ static bool put_settings(Raw *raw, ReceiveSettings *settings)
         *settings = RECEIVE_SETTINGS_NULL;
         settings->recursive = job_flag(j, "recursive", false);
         settings->preserve = job_flag(j, "preserve", false);
+        settings->confined = j->root->fd >= 0;
         settings->keep_partial = job_flag(j, "keep_partial", false);
         settings->offset = job_number(j, "offset", 0);
         settings->offset_hash = job_text(j, "hash");

@@ -24,8 +24,8 @@
 /* Between two looks whether somebody interrupts. */
 #define HOLE_STEP ((uint64_t)256 * 1024 * 1024)
 
-int receive_look(int folder, const char *name, const Record *record, struct stat *ret,
-                 char **ret_problem)
+int receive_look(const Receiver *r, int folder, const char *name, const Record *record,
+                 struct stat *ret, char **ret_problem)
 {
         struct stat behind;
 
@@ -48,8 +48,8 @@ int receive_look(int folder, const char *name, const Record *record, struct stat
                 return -EEXIST;
         }
         /* A link is replaced, but one such as /dev/stdout is not what anybody means to lose. */
-        if (fstatat(folder, name, &behind, 0) == 0 && !S_ISREG(behind.st_mode) &&
-            !S_ISDIR(behind.st_mode)) {
+        if (!r->settings.confined && fstatat(folder, name, &behind, 0) == 0 &&
+            !S_ISREG(behind.st_mode) && !S_ISDIR(behind.st_mode)) {
                 *ret_problem = text_format("it is a link to %s, which a copy does not replace",
                                            record_kind_of(behind.st_mode));
                 return -EEXIST;
@@ -226,7 +226,7 @@ int receive_file_begin(Receiver *r, int folder, const char *name, const Record *
         f->name = strdup(name);
         if (!f->name)
                 return -ENOMEM;
-        e = receive_look(folder, name, record, &st, ret_problem);
+        e = receive_look(r, folder, name, record, &st, ret_problem);
         if (e < 0)
                 return e;
         f->replaces = e > 0;
@@ -337,6 +337,17 @@ static int place(ReceiveFile *f)
         return 0;
 }
 
+/* What a disk elsewhere, full or ill, says only when a descriptor is closed: NFS, FUSE. It is to be
+ * known before the file takes another's place. 0 or -errno. */
+static int settle(int fd)
+{
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        if (copy < 0)
+                return -errno;
+        return close(copy) < 0 && errno != EINTR ? -errno : 0;
+}
+
 /* A file of which all has come, and is right. */
 static int finish(ReceiveFile *f, char **ret_problem)
 {
@@ -350,7 +361,8 @@ static int finish(ReceiveFile *f, char **ret_problem)
                         text_format("its owner, mode or times cannot be set: %s", strerror(-e));
                 return e;
         }
-        return place(f);
+        e = settle(f->fd);
+        return e < 0 ? e : place(f);
 }
 
 int receive_file_end(Receiver *r, const Record *record, char **ret_problem)

@@ -219,7 +219,7 @@ int receive_link(Receiver *r, int folder, const char *name, const Record *record
         LinkPlace p = { .folder = folder, .target = record->target };
         int e;
 
-        e = receive_look(folder, name, record, &st, ret_problem);
+        e = receive_look(r, folder, name, record, &st, ret_problem);
         if (e < 0)
                 return e;
         receive_attributes(r, record, NULL, &attributes);

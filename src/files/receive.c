@@ -136,6 +136,9 @@ static int begin_entry(Receiver *r, const Record *record)
                                                                                : 0;
                 if (r->is_tree && !r->settings.recursive)
                         return transfer_fail(&r->base, -EISDIR, "a directory comes, and no file");
+                if (record->type == RECORD_LINK && r->settings.no_link)
+                        return transfer_fail(&r->base, -ELOOP,
+                                             "a symbolic link comes, and no file");
         }
         free(r->current);
         r->current = strdup(record->path);
@@ -353,7 +356,7 @@ static int check_target(Receiver *r, char **ret_problem)
         struct stat st;
         int e;
 
-        e = receive_look(r->dirfd, r->name, NULL, &st, ret_problem);
+        e = receive_look(r, r->dirfd, r->name, NULL, &st, ret_problem);
         if (e == -EISDIR && r->settings.recursive) {
                 free(*ret_problem);
                 *ret_problem = NULL;

@@ -95,8 +95,8 @@ int attributes_apply_link(const Attributes *a, int folder, const char *name);
  * there; 0 where nothing is; -errno with *ret_problem (allocated, or NULL). record: NULL, or what
  * is to come, which must not be the same.
  */
-int receive_look(int folder, const char *name, const Record *record, struct stat *ret,
-                 char **ret_problem);
+int receive_look(const Receiver *r, int folder, const char *name, const Record *record,
+                 struct stat *ret, char **ret_problem);
 /* Another name in the same folder that nobody has. make: is called with names until it does not
  * fail with -EEXIST. 0 with *ret, allocated; -errno. */
 int receive_temporary(const char *name, int (*make)(const char *temporary, void *userdata),

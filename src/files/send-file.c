@@ -151,7 +151,8 @@ static int send_data(Sender *s, uint64_t most)
         if (r < 0)
                 return r;
         got = s->settings.stream ? read(f->fd, p, n) : pread(f->fd, p, n, (off_t)f->position);
-        if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
+        /* A file that has no more now, and no end, such as /proc/kmsg, is not waited for. */
+        if (got < 0 && (errno == EINTR || (errno == EAGAIN && s->settings.stream))) {
                 r = wire_interrupted(t->wire);
                 return r < 0 ? r : SEND_FILE_MORE;
         }

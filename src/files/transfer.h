@@ -71,6 +71,8 @@ struct SendSettings {
 struct ReceiveSettings {
         bool recursive; /* more than a single file may come; else -EISDIR */
         bool preserve;  /* owner (where we may), all of the mode, times, as at the sender */
+        bool no_link;   /* what was asked for is no link: one in its place is refused, -ELOOP */
+        bool confined;  /* where links lead is not looked at: it is not for the sender to know */
         int stream_fd;  /* write the content there, and make no file; negative: none. Borrowed */
         /* Whatever the sender says: whom all entries belong to, and of the topmost one the mode
          * (07777) and the time; TRANSFER_UNSET, INT64_MIN for none. */

@@ -2,11 +2,42 @@
 
 /* Files and trees that arrive as they were sent. */
 
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
 #include "tests/unit/transfer-world.h"
 
 #include "files/hash.h"
 
 #define BIG ((size_t)3 * 1024 * 1024 + 17)
+
+/* What a disk answers instead of what it would: an errno, or 0. */
+static _Atomic int pread_error, close_error;
+
+ssize_t pread(int fd, void *to, size_t n, off_t offset)
+{
+        const struct iovec iov = { .iov_base = to, .iov_len = n };
+
+        if (pread_error == 0)
+                return preadv(fd, &iov, 1, offset);
+        errno = pread_error;
+        return -1;
+}
+
+/* Only of what can be written to. */
+int close(int fd)
+{
+        struct stat st;
+        bool ill = close_error != 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                   (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+        int r = (int)syscall(SYS_close, fd);
+
+        if (!ill)
+                return r;
+        errno = close_error;
+        return -1;
+}
 
 static void test_file(void **state)
 {
@@ -270,6 +301,70 @@ static void test_link_itself(void **state)
         assert_int_equal(system("test ! -L to/b && test $(cat to/f) = behind"), 0);
 }
 
+/* A disk elsewhere that is full says so when a file is closed: what was there before stays. */
+static void test_a_disk_that_tells_at_close(void **state)
+{
+        _cleanup_free_ char *data = some_bytes(BIG);
+        World *w = *state;
+
+        make_file("from/a", data, BIG);
+        make_file("from/b", "small", 5);
+        make_file("to/a", "before", 6);
+        for (size_t i = 0; i < 2; i++) {
+                close_error = ENOSPC;
+                world_copy(w, i == 0 ? "a" : "b", "a");
+                close_error = 0;
+                assert_int_equal(w->receiver.result, -ENOSPC);
+                assert_non_null(strstr(w->receiver.problem, "the disk is full"));
+                assert_int_equal(count_names("to"), 1);
+                assert_int_equal(system("test $(cat to/a) = before"), 0);
+        }
+}
+
+/* As /proc/kmsg has none: nobody waits for it, or asks again and again. */
+static void test_a_file_that_has_no_more_now(void **state)
+{
+        World *w = *state;
+
+        make_file("from/a", "", 0);
+        pread_error = EAGAIN;
+        world_copy(w, "a", "a");
+        pread_error = 0;
+        assert_int_equal(w->sender.result, TRANSFER_DONE);
+        assert_int_equal(w->sender.n_failed, 1);
+        assert_int_equal(w->sender.error, -EAGAIN);
+        assert_int_equal(w->receiver.error, -EAGAIN);
+        assert_int_equal(count_names("to"), 0);
+}
+
+/* Whoever asked for a file is not given a link, by which the next that is written goes astray. */
+static void test_a_link_instead_of_a_file(void **state)
+{
+        World *w = *state;
+
+        assert_int_equal(symlink("/etc/passwd", "from/a"), 0);
+        w->receive.recursive = false;
+        w->receive.no_link = true;
+        world_copy(w, "a", "a");
+        assert_int_equal(w->receiver.result, -ELOOP);
+        assert_non_null(strstr(w->receiver.problem, "a symbolic link comes, and no file"));
+        assert_int_equal(count_names("to"), 0);
+}
+
+/* Who is confined to a folder does not learn what is outside by a link that leads there. */
+static void test_where_a_link_leads_is_not_told(void **state)
+{
+        World *w = *state;
+
+        make_file("from/a", "new", 3);
+        assert_int_equal(symlink("/dev/null", "to/a"), 0);
+        w->receive.confined = true;
+        world_copy(w, "a", "a");
+        assert_copied(w);
+        assert_same("from/a", "to/a");
+        assert_int_equal(system("test ! -L to/a"), 0);
+}
+
 static void test_streams(void **state)
 {
         _cleanup_free_ char *data = some_bytes(BIG), *problem = NULL;
@@ -403,6 +498,11 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_said_attributes, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_owner, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_link_itself, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_disk_that_tells_at_close, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_file_that_has_no_more_now, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_link_instead_of_a_file, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_where_a_link_leads_is_not_told, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(test_streams, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_resume_sending, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_resume_refused, setup, teardown),
