@@ -153,7 +153,7 @@ static void exec_log_end(const Exec *e, const SpawnEnd *end)
                        (unsigned long long)end->duration);
         if (end->outcome == SPAWN_FAILED)
                 log_record(LOG_ERR, EVENT_PROGRAM, &fields, "%s: %s: %s", c->settings->section,
-                           c->peer.text, end->problem);
+                           c->peer.text, end->problem ?: strerror(end->error));
         else
                 log_record(LOG_INFO, EVENT_PROGRAM, &fields, "%s: %s ran %s: %s after %llu us%s%s",
                            c->settings->section, c->peer.text, e->program, outcome,
