@@ -178,8 +178,10 @@ class ExitOnIdle(Activation):
 
     def test_it_ends_after_the_last_connection(self):
         target = self.target()
-        sock, = self.start_idle(target, limit="1s")
-        client = self.connect()
+        sock = self.listening(target)
+        # Ahead of the daemon, which might be gone before it is called.
+        client = self.connect(target)
+        self.start(target, agent={"exit_on_idle": "1s"}, passed=[(sock, UNIT)])
         self.assertEqual(client.call("agent.ping"), {})
         # Longer than the limit, and it is there.
         threading.Event().wait(1.2)
@@ -194,10 +196,11 @@ class ExitOnIdle(Activation):
 
     def test_a_job_keeps_it(self):
         target = self.target(trust="peers", trust_unsafe="yes")
-        self.start_idle(target, limit="100ms")
+        sock = self.listening(target)
         with harness.Client(target) as client:
+            self.start(target, agent={"exit_on_idle": "1s"}, passed=[(sock, UNIT)])
             job = client.call("exec.start", {"argv": ["/bin/sleep", "600"], "scope": "agent"})
-        threading.Event().wait(0.5)
+        threading.Event().wait(1.5)
         with harness.Client(target) as client:
             client.call("exec.signal", {"job": job["job"], "signal": "KILL"})
             client.call("exec.wait", {"job": job["job"]})

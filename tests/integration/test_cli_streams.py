@@ -405,7 +405,8 @@ class ConnectVsock(Streams):
         if not shutil.which("socat"):
             self.skipTest("socat is missing")
         port, path = self.free_port(), self.large_file()
-        socat = subprocess.Popen(["socat", "VSOCK-LISTEN:%d,fork" % port, "EXEC:cat"],
+        # Without -t it gives cat half a second after the end of its input, and that is too little.
+        socat = subprocess.Popen(["socat", "-t", "60", "VSOCK-LISTEN:%d,fork" % port, "EXEC:cat"],
                                  stderr=subprocess.DEVNULL)
         self.addCleanup(socat.wait)
         self.addCleanup(socat.kill)
