@@ -16,7 +16,7 @@ import threading
 import unittest
 
 import harness
-from harness import DEADLINE, GUESTWIRE, until
+from harness import DEADLINE, GUESTWIRE, only, until
 from test_cli import CONNECTION, OK, REFUSED, USAGE, Case
 
 MIB = 1 << 20
@@ -273,6 +273,7 @@ class Trees(CpCase):
         self.cp_bad("is a directory", self.guest("tree"), os.path.join(self.here, "back"))
         self.assert_only(self.here, "tree")
 
+    @only("unix")
     def test_ten_thousand_files(self):
         for i in range(10000):
             self.write(self.tree, "%d" % i, content=b"%d" % i)
