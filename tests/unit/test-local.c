@@ -50,7 +50,7 @@ static void test_discovery_asks_servers(void **state)
                 assert_true(strcmp(member_text(json_object_array_get_idx(methods, i - 1), "name"),
                                    member_text(json_object_array_get_idx(methods, i), "name")) < 0);
         assert_string_equal(member_text(json_object_array_get_idx(
-                                                methods, json_object_array_length(methods) - 4),
+                                                methods, json_object_array_length(methods) - 8),
                                         "name"),
                             "server.a");
 }
