@@ -258,8 +258,9 @@ class Bytes(ExecCase):
         for thread in threads:
             thread.start()
         for i in range(n):
-            self.assertEqual(digest(processes[i].stdout.read()), digest(data[i]))
-            self.assertEqual(processes[i].wait(DEADLINE), OK)
+            found = processes[i].stdout.read()
+            self.assertEqual((processes[i].wait(DEADLINE), processes[i].stderr.read()), (OK, b""))
+            self.assertEqual(digest(found), digest(data[i]))
         for thread in threads:
             thread.join()
 

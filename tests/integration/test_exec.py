@@ -389,7 +389,7 @@ class Departure(Case):
 class Limits(Case):
     def test_timeout(self):
         self.start_exec(self.script("trap '' TERM; echo $$; while :; do sleep 1; done"),
-                        timeout="300ms", kill_timeout="100ms")
+                        timeout="3s", kill_timeout="100ms")
         client = self.open()
         pids = self.read_pids(client, 1)
         self.assertEqual(self.read_all(client), b"")
