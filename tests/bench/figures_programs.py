@@ -132,9 +132,9 @@ def small_files(bench, ratio, files=10000):
     source = os.path.join(folder, "source")
     try:
         programs.make_tree(source, files)
-        with programs.Agent() as agent:
-            received = os.path.join(agent.folder, "received")
-
+        received = os.path.join(folder, "received")
+        os.mkdir(received)
+        with programs.Agent(received) as agent:
             def emptied(run):
                 def timed():
                     shutil.rmtree(received)

@@ -26,7 +26,7 @@ trust-unsafe = yes
 address = unix:{path}.tar
 handler = exec
 # to the end of its input: what it leaves unread would break the connection
-command = /bin/tar -C {folder}/received --ignore-zeros -xf -
+command = /bin/tar -C {received} --ignore-zeros -xf -
 scope = agent
 """
 
@@ -41,12 +41,15 @@ def peak(pid):
 
 
 class Agent(Guestwired):
-    """The daemon, with everything allowed to this user."""
+    """The daemon, with everything allowed to this user, and a tar that unpacks into `received`."""
+
+    def __init__(self, received="/"):
+        super().__init__()
+        self.received = received
 
     def write_config(self):
-        os.mkdir(os.path.join(self.folder, "received"))
         with open(os.path.join(self.folder, "guestwire.conf"), "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(path=self.path, folder=self.folder))
+            f.write(CONFIG.format(path=self.path, received=self.received))
 
 
 class Lines:
