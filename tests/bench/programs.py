@@ -60,9 +60,12 @@ class Lines:
         self.socket.connect(server.path)
         self.file = self.socket.makefile("rb", buffering=MIB)
 
-    def ask(self, text):
+    def ask_unread(self, text):
         self.socket.sendall(text)
-        return json.loads(self.file.readline())
+        return self.file.readline()
+
+    def ask(self, text):
+        return json.loads(self.ask_unread(text))
 
     def close(self):
         self.file.close()
@@ -70,9 +73,13 @@ class Lines:
 
 
 class Rpc(Lines):
+    @staticmethod
+    def request(method, **params):
+        return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method,
+                           "params": params}).encode() + b"\n"
+
     def call(self, method, **params):
-        answer = self.ask(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method,
-                                      "params": params}).encode() + b"\n")
+        answer = self.ask(self.request(method, **params))
         if "result" not in answer:
             raise BenchError(f"{method}: {answer}")
         return answer["result"]
@@ -86,13 +93,17 @@ class Qga(Lines):
         return answer["return"]
 
     def run(self, path, *arguments, capture=False):
-        """As its callers must: started, then asked for until it has ended."""
+        """As its callers must: started, then asked for until it has ended; its last answer, as
+        it came."""
         pid = self.call("guest-exec", path=path, arg=list(arguments),
                         **{"capture-output": capture})["pid"]
+        asked = b'{"execute": "guest-exec-status", "arguments": {"pid": %d}}\n' % pid
         while True:
-            status = self.call("guest-exec-status", pid=pid)
-            if status["exited"]:
-                return status
+            line = self.ask_unread(asked)
+            if b'"exited": true' in line[:200] or b'"exited": true' in line[-200:]:
+                return line
+            if b'"exited": false' not in line:
+                raise BenchError(f"guest-exec-status: {line[:200]}")
 
     def fetch(self, path, size):
         handle = self.call("guest-file-open", path=path, mode="r")
