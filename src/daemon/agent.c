@@ -115,12 +115,11 @@ static void agent_release_local(void *owner)
 static int agent_make_methods(Agent *a, const Config *config, MethodSet **ret,
                               LocalMethods **ret_local)
 {
-        static const Method *const tables[] = { agent_methods,  authenticate_methods,
-                                                exec_methods,   file_methods,
-                                                system_methods, network_methods,
-                                                power_methods,  clock_methods,
-                                                hostname_methods,
-                                                rpc_methods };
+        static const Method *const tables[] = { agent_methods,    authenticate_methods,
+                                                exec_methods,     file_methods,
+                                                system_methods,   network_methods,
+                                                power_methods,    clock_methods,
+                                                hostname_methods, rpc_methods };
         _cleanup_(method_set_unrefp) MethodSet *methods = NULL;
         const Method *table;
         LocalMethods *local;
