@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "io/lookup.h"
 #include "io/problem.h"
 
@@ -57,25 +56,13 @@ static void *lookup_run(void *userdata)
 
 static int lookup_run_thread(Lookup *l)
 {
-        pthread_attr_t attr;
-        sigset_t all, before;
-        pthread_t thread;
         int r;
 
-        r = pthread_attr_init(&attr);
-        if (r != 0)
-                return -r;
-        (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-        /* Signals are the event loop's; a thread that left them open would steal them. */
-        (void)sigfillset(&all);
-        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
         atomic_fetch_add(&l->references, 1);
-        r = pthread_create(&thread, &attr, lookup_run, l);
-        if (r != 0)
+        r = thread_run_detached(lookup_run, l);
+        if (r < 0)
                 atomic_fetch_sub(&l->references, 1);
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-        (void)pthread_attr_destroy(&attr);
-        return -r;
+        return r;
 }
 
 int lookup_start(const char *host, uint32_t port, Lookup **ret)

@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
-#include <pthread.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 /* What an entry's texts may take, in total. */
 #define ENTRY_FIRST 1024U
@@ -147,25 +146,13 @@ static void *account_lookup_run(void *userdata)
 
 static int account_lookup_run_thread(AccountLookup *l)
 {
-        pthread_attr_t attr;
-        sigset_t all, before;
-        pthread_t thread;
         int r;
 
-        r = pthread_attr_init(&attr);
-        if (r != 0)
-                return -r;
-        (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-        /* Signals are the event loop's; a thread that left them open would steal them. */
-        (void)sigfillset(&all);
-        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
         atomic_fetch_add(&l->references, 1);
-        r = pthread_create(&thread, &attr, account_lookup_run, l);
-        if (r != 0)
+        r = thread_run_detached(account_lookup_run, l);
+        if (r < 0)
                 atomic_fetch_sub(&l->references, 1);
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-        (void)pthread_attr_destroy(&attr);
-        return -r;
+        return r;
 }
 
 int account_lookup_start(const char *user, AccountLookup **ret)

@@ -439,16 +439,6 @@ void stream_commit(Stream *s, size_t n)
         stream_touch(s);
 }
 
-void stream_write(Stream *s, const void *data, size_t n)
-{
-        char *p = stream_reserve(s, n);
-
-        if (!p)
-                return;
-        memcpy(p, data, n);
-        stream_commit(s, n);
-}
-
 void stream_finish(Stream *s)
 {
         s->finishing = true;
@@ -476,11 +466,6 @@ void stream_set_settings(Stream *s, const StreamSettings *settings)
 uint64_t stream_last_active(const Stream *s)
 {
         return s->last_active;
-}
-
-sd_event *stream_event(const Stream *s)
-{
-        return s->event;
 }
 
 int stream_new(sd_event *event, int fd, const ScanKeys *keys, const StreamSettings *settings,

@@ -79,7 +79,6 @@ void stream_set_settings(Stream *s, const StreamSettings *settings);
  */
 char *stream_reserve(Stream *s, size_t n);
 void stream_commit(Stream *s, size_t n);
-void stream_write(Stream *s, const void *data, size_t n);
 
 /* Whether what is written has to wait for the peer to read. Where it says so, `writable` follows.
  */
@@ -96,7 +95,6 @@ void stream_wake(Stream *s);
 
 /* CLOCK_MONOTONIC of the last byte either way. */
 uint64_t stream_last_active(const Stream *s);
-sd_event *stream_event(const Stream *s);
 
 Stream *stream_free(Stream *s);
 DEFINE_CLEANUP(Stream, stream_free)
