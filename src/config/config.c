@@ -103,6 +103,11 @@ int config_load_token(Config *c, ConfigErrors *errors)
         return 0;
 }
 
+void config_forget_token(Config *c)
+{
+        c->token = token_free(c->token);
+}
+
 const char *config_lacks_token(const Config *c)
 {
         for (size_t i = 0; i < c->n_listens && !c->token; i++)

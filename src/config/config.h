@@ -198,6 +198,9 @@ int config_load_text(const char *name, const char *text, size_t n, Config **ret,
  * not be allowed to read it, and does without. 0; -EINVAL with *errors filled; -ENOMEM.
  */
 int config_load_token(Config *c, ConfigErrors *errors);
+/* Another configuration is in force now: whoever still finishes something under this one needs no
+ * token for that. */
+void config_forget_token(Config *c);
 /* A section whose `trust` names `token` while there is none; or NULL. Borrowed. */
 const char *config_lacks_token(const Config *c);
 

@@ -8,18 +8,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/text.h"
 
+Token *token_new(const void *bytes, size_t n)
+{
+        Token *t = mmap(NULL, sizeof(*t) + n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                        -1, 0);
+
+        if (t == MAP_FAILED)
+                return NULL;
+        /* A kernel that cannot leave it out does no harm else. */
+        (void)madvise(t, sizeof(*t) + n, MADV_DONTDUMP);
+        (void)madvise(t, sizeof(*t) + n, MADV_WIPEONFORK);
+        t->n = n;
+        memcpy(t->bytes, bytes, n);
+        return t;
+}
+
 Token *token_free(Token *t)
 {
+        size_t size;
+
         if (!t)
                 return NULL;
-        explicit_bzero(t, sizeof(*t) + t->n);
-        free(t);
+        size = sizeof(*t) + t->n;
+        explicit_bzero(t, size);
+        (void)munmap(t, size);
         return NULL;
 }
 
@@ -119,11 +138,9 @@ static int token_from_bytes(const unsigned char *bytes, size_t n, Token **ret, c
                                     "it has %zu bytes, and a token has at least %u: make one with "
                                     "`openssl rand -hex 32`",
                                     n, TOKEN_MIN);
-        t = malloc(sizeof(*t) + n);
+        t = token_new(bytes, n);
         if (!t)
                 return -ENOMEM;
-        t->n = n;
-        memcpy(t->bytes, bytes, n);
         *ret = t;
         return 0;
 }

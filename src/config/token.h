@@ -40,6 +40,9 @@ int token_read(const char *path, unsigned flags, Token **ret, char **ret_problem
 /* In constant time. Two that are NULL are equal. */
 bool token_equal(const Token *a, const Token *b);
 
+/* In memory of its own, which is neither in a core dump nor in a child's copy of ours. NULL:
+ * there is none. */
+Token *token_new(const void *bytes, size_t n);
 Token *token_free(Token *t);
 DEFINE_CLEANUP(Token, token_free)
 

@@ -205,6 +205,8 @@ static int agent_apply(Agent *a, Config *config)
                 return r;
 
         config_ref(config);
+        if (a->config != config)
+                config_forget_token(a->config);
         config_unref(a->config);
         a->config = config;
         a->context.config = config;

@@ -156,6 +156,8 @@ static int run(const Options *o)
         }
         raise_fd_limit(config);
         r = agent_new(o->config_file, o->log_level, config, &a);
+        /* The agent's alone from now on, which may take another. */
+        config = config_unref(config);
         if (r >= 0)
                 r = agent_run(a);
         if (r < 0) {

@@ -304,6 +304,30 @@ class Reload(TokenCase):
         self.reload(self.same_address(handler="echo"), self.keeper)
         self.assertFalse(self.is_privileged(self.client))
 
+    def copies(self, token):
+        """How often it is in what the agent has written to its memory."""
+        found = 0
+        with open("/proc/%d/maps" % self.daemon.pid, encoding="ascii") as maps, \
+                open("/proc/%d/mem" % self.daemon.pid, "rb", buffering=0) as memory:
+            for line in maps:
+                begin, end = (int(number, 16) for number in line.split()[0].split("-"))
+                # A sanitizer keeps terabytes of its own.
+                if line.split()[1].startswith("rw") and end - begin < 1 << 28:
+                    memory.seek(begin)
+                    try:
+                        found += memory.read(end - begin).count(token[:24])
+                    except OSError:
+                        pass
+        return found
+
+    def test_the_old_token_is_wiped(self):
+        """Also while a connection is finished as it was begun."""
+        self.assertEqual(self.copies(TOKEN), 1)
+        self.write("token", OTHER)
+        self.reload(self.keeper)
+        self.assertEqual((self.copies(TOKEN), self.copies(OTHER)), (0, 1))
+        self.assertEqual(self.client.call("agent.ping"), {})
+
 
 @only("unix")
 class Files(TokenCase):

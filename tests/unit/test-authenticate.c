@@ -42,10 +42,8 @@ static World *world_with_token(const Peer *from)
                 peer.local_port = 1000;
         w = world_new(&peer, false);
         world_set_port(w, &port);
-        w->config.token = malloc(sizeof(Token) + strlen(token_text));
+        w->config.token = token_new(token_text, strlen(token_text));
         assert_non_null(w->config.token);
-        w->config.token->n = strlen(token_text);
-        memcpy(w->config.token->bytes, token_text, strlen(token_text));
         slept = 0;
         return w;
 }

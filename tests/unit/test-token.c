@@ -275,6 +275,39 @@ static void test_token_of_a_configuration(void **state)
         assert_null(strstr(errors_text, "short"));
 }
 
+/* Of the memory that p is in, as proc(5) has them in smaps; false: there are none to be had. */
+static bool memory_flags(const void *p, char *ret, size_t size)
+{
+        FILE *f = fopen("/proc/self/smaps", "re");
+        bool here = false, found = false;
+        unsigned long begin, end;
+        char line[512];
+
+        while (f && !found && fgets(line, sizeof(line), f)) {
+                if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+                        here = (uintptr_t)p >= begin && (uintptr_t)p < end;
+                found = here && strncmp(line, "VmFlags:", strlen("VmFlags:")) == 0;
+        }
+        if (found)
+                (void)snprintf(ret, size, "%s", line);
+        if (f)
+                (void)fclose(f);
+        return found;
+}
+
+/* "do not include area into core dump", "wipe on fork". */
+static void test_neither_dumped_nor_inherited(void **state)
+{
+        _cleanup_(token_freep) Token *t = token_new(TEXT_32, 32);
+        char flags[512];
+
+        assert_non_null(t);
+        if (!memory_flags(t, flags, sizeof(flags)))
+                cannot_run("no VmFlags in /proc/self/smaps");
+        if (!strstr(flags, " dd") || !strstr(flags, " wf"))
+                fail_msg("%s", flags);
+}
+
 #define WITH_FOLDER(f) cmocka_unit_test_setup_teardown(f, folder_setup, unset_credentials)
 
 int main(void)
@@ -289,6 +322,7 @@ int main(void)
                 WITH_FOLDER(test_drop_in_goes_before_all),
                 WITH_FOLDER(test_errors_name_the_credential),
                 WITH_FOLDER(test_token_of_a_configuration),
+                cmocka_unit_test(test_neither_dumped_nor_inherited),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
