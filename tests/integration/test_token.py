@@ -201,7 +201,7 @@ class Token(TokenCase):
 
     def test_an_agent_without_a_token(self):
         self.start(self.target(trust="token"))
-        self.assertIn("trusts who proves the token, but there is none", self.daemon.stderr)
+        self.daemon.wait_log("trusts who proves the token, but there is none")
         client = self.connect()
         self.assert_reason(client.error("agent.challenge"), "unavailable")
         self.assertFalse(self.is_privileged(client))
