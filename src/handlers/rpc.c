@@ -15,21 +15,32 @@ static void rpc_ended(Session *s, int error, void *userdata)
 /* Calls that were refused to callers without privilege, over all ports. */
 static RateLimit refused_calls = { .interval = 10U * 1000U * 1000U, .burst = 20 };
 
+/*
+ * Who is not privileged can ask as often as he likes, and must not fill the log: whether this may
+ * go into it, and how many before it did not (ret_more), for its end.
+ */
+static bool rpc_may_log_refusal(const Connection *c, char *ret_more, size_t size)
+{
+        unsigned held_back = 0;
+        uint64_t now = 0;
+
+        (void)sd_event_now(c->context->event, CLOCK_MONOTONIC, &now);
+        if (!ratelimit_pass(&refused_calls, now, &held_back))
+                return false;
+        if (held_back > 0)
+                (void)snprintf(ret_more, size, " (and %u refused calls before)", held_back);
+        return true;
+}
+
 /* One record for each: who, what, how it ended, how long it took; never what was asked. */
 static void rpc_privileged_call(Session *s, const CallRecord *record, void *userdata)
 {
         const Connection *c = userdata;
         LogFields fields = { 0 };
-        unsigned held_back = 0;
-        uint64_t now = 0;
         char more[64] = "";
 
-        /* Who is not privileged can ask as often as he likes, and must not fill the log. */
-        (void)sd_event_now(c->context->event, CLOCK_MONOTONIC, &now);
-        if (!c->privileged && !ratelimit_pass(&refused_calls, now, &held_back))
+        if (!c->privileged && !rpc_may_log_refusal(c, more, sizeof(more)))
                 return;
-        if (held_back > 0)
-                (void)snprintf(more, sizeof(more), " (and %u refused calls before)", held_back);
         connection_log_fields(c->settings, &c->peer, &fields);
         log_fields_add(&fields, "GUESTWIRE_METHOD", "%s", record->name);
         log_fields_add(&fields, "GUESTWIRE_OUTCOME", "%s", record->outcome);
@@ -45,21 +56,18 @@ static void rpc_authenticated(Session *s, bool proved, void *userdata)
 {
         Connection *c = userdata;
         LogFields fields = { 0 };
-        unsigned held_back = 0;
-        uint64_t now = 0;
+        char more[64] = "";
 
         if (proved) {
                 connection_authenticate(c);
                 session_set_privileged(s, c->privileged);
-        }
-        (void)sd_event_now(c->context->event, CLOCK_MONOTONIC, &now);
-        if (!proved && !ratelimit_pass(&refused_calls, now, &held_back))
+        } else if (!rpc_may_log_refusal(c, more, sizeof(more)))
                 return;
         connection_log_fields(c->settings, &c->peer, &fields);
         log_fields_add(&fields, "GUESTWIRE_OUTCOME", "%s", proved ? "ok" : "not-privileged");
-        log_record(proved ? LOG_INFO : LOG_WARNING, EVENT_AUTHENTICATED, &fields, "%s: %s %s",
+        log_record(proved ? LOG_INFO : LOG_WARNING, EVENT_AUTHENTICATED, &fields, "%s: %s %s%s",
                    c->settings->section, c->peer.text,
-                   proved ? "has proved the token" : "does not know the token");
+                   proved ? "has proved the token" : "does not know the token", more);
 }
 
 static const SessionOwner rpc_owner = {

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import socket
 
 import harness
@@ -179,6 +180,22 @@ class Token(TokenCase):
         self.assertGreater(error["data"]["retry_after_us"], 0)
         self.assertLessEqual(error["data"]["retry_after_us"], 10000000)
         self.assertFalse(self.is_privileged(client))
+
+    def test_refusals_that_were_not_logged_are_counted(self):
+        """By the next that is logged, be that a call or a proof."""
+        self.start_with_token()
+        client = self.connect()
+        for _ in range(25):
+            self.assert_reason(client.error("agent.reload"), "not-privileged")
+
+        def told():
+            params, _ = self.proof(client, OTHER)
+            client.error("agent.authenticate", params)
+            return re.search(r"not know the token \(and \d+ refused calls before\)",
+                             self.daemon.stderr)
+
+        # Until the time of both limits is over.
+        harness.until(told, lambda: self.daemon.stderr)
 
     def test_parameters(self):
         self.start_with_token()
