@@ -3,16 +3,19 @@
 /* system.shutdown: the guest's end, or its sleep, by logind, which knows who must be asked first.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "methods/members.h"
 #include "methods/order.h"
 
+#define MANAGER "org.freedesktop.login1.Manager"
 #define LOGIND(m)                                                                       \
         {                                                                               \
                 .service = "org.freedesktop.login1", .path = "/org/freedesktop/login1", \
-                .interface = "org.freedesktop.login1.Manager", .member = (m)            \
+                .interface = MANAGER, .member = (m)                                     \
         }
 
 typedef struct PowerMode PowerMode;
@@ -33,6 +36,13 @@ static const PowerMode modes[] = {
 };
 
 static const BusMethod set_wall_message = LOGIND("SetWallMessage");
+static const BusMethod list_inhibitors = LOGIND("ListInhibitors");
+static const BusMethod get_property = {
+        .service = "org.freedesktop.login1",
+        .path = "/org/freedesktop/login1",
+        .interface = "org.freedesktop.DBus.Properties",
+        .member = "Get",
+};
 
 /* The caller was told that the guest goes: what becomes of it is for the journal. */
 static void power_on_entered(const BusAnswer *answer, void *userdata)
@@ -78,6 +88,77 @@ static void power_on_message(Order *o, const BusAnswer *answer)
                 power_enter(o);
 }
 
+static void power_tell(Order *o)
+{
+        const PowerMode *mode = o->subject;
+
+        if (o->text && mode->ends)
+                order_ask(o, &set_wall_message, power_on_message, "sb", o->text, 1);
+        else
+                power_enter(o);
+}
+
+/* Whether a colon separates `word` from the rest of `list`. */
+static bool list_has(const char *list, const char *word)
+{
+        size_t n = strlen(word);
+
+        for (const char *s = list; (s = strstr(s, word)); s += n)
+                if ((s == list || s[-1] == ':') && (s[n] == ':' || s[n] == '\0'))
+                        return true;
+        return false;
+}
+
+static void power_inhibited(Order *o, const char *who, const char *why, uint32_t pid)
+{
+        _cleanup_free_ char *shown_who = text_show(who, strlen(who), 64),
+                            *shown_why = text_show(why, strlen(why), 200);
+
+        call_fail(TAKE_PTR(o->call), REASON_FAILED, EBUSY,
+                  "%s (pid %" PRIu32 ") inhibits that, and logind heeds it: %s", shown_who ?: "?",
+                  pid, shown_why ?: "?");
+        (void)order_free(o);
+}
+
+static void power_on_inhibitors(Order *o, const BusAnswer *answer)
+{
+        const PowerMode *mode = o->subject;
+        const char *what, *who, *why, *kind;
+        uint32_t uid, pid;
+        int r;
+
+        if (answer->error < 0) {
+                order_fail(o, &list_inhibitors, answer);
+                return;
+        }
+        r = sd_bus_message_enter_container(answer->message, 'a', "(ssssuu)");
+        while (r > 0) {
+                r = sd_bus_message_read(answer->message, "(ssssuu)", &what, &who, &why, &kind, &uid,
+                                        &pid);
+                if (r > 0 && strcmp(kind, "block") == 0 &&
+                    list_has(what, mode->ends ? "shutdown" : "sleep")) {
+                        power_inhibited(o, who, why, pid);
+                        return;
+                }
+        }
+        power_tell(o);
+}
+
+/*
+ * Before systemd 257 root, which we are, was not held up by those who inhibit a shutdown; since
+ * then it is, unless they do so weakly, and logind would refuse what it has just said it can. That
+ * there is a weak way is how to know.
+ */
+static void power_on_weak(Order *o, const BusAnswer *answer)
+{
+        if (answer->error >= 0)
+                order_ask(o, &list_inhibitors, power_on_inhibitors, NULL);
+        else if (answer->error == -ECONNRESET || !answer->name)
+                order_fail(o, &get_property, answer);
+        else
+                power_tell(o);
+}
+
 /* "na": this machine cannot. "no", "challenge": we must not. All else ("yes", and that somebody
  * delays it) is for logind to deal with. */
 static void power_on_can(Order *o, const BusAnswer *answer)
@@ -100,10 +181,8 @@ static void power_on_can(Order *o, const BusAnswer *answer)
                 call_fail(TAKE_PTR(o->call), REASON_FAILED, EACCES,
                           "logind does not let the agent %s the guest", mode->name);
                 (void)order_free(o);
-        } else if (o->text && mode->ends)
-                order_ask(o, &set_wall_message, power_on_message, "sb", o->text, 1);
-        else
-                power_enter(o);
+        } else
+                order_ask(o, &get_property, power_on_weak, "ss", MANAGER, "BlockWeakInhibited");
 }
 
 static const PowerMode *power_find(const char *name)

@@ -10,6 +10,8 @@
  *   gone     it ends when it is called
  *   invalid  arguments are not taken
  *   ntp      a service of NTP has the clock
+ *   block    it is of systemd 257 or later, and somebody inhibits a shutdown
+ *   weak     likewise, but only weakly, or for a while; and something else
  *   na, no   what logind says when it is asked whether it can
  *   kill     who asks logind to act is killed in the same moment, as by a machine that is off
  *
@@ -84,9 +86,41 @@ static void kill_sender(sd_bus_message *m)
         (void)kill(pid, SIGKILL);
 }
 
+static int list_inhibitors(sd_bus_message *m)
+{
+        static const char *const weak[][2] = {
+                { "shutdown:sleep", "block-weak" },
+                { "shutdown", "delay" },
+                { "idle:handle-power-key", "block" },
+        };
+        static const char *const strong[][2] = {
+                { "shutdown", "delay" },
+                { "idle:shutdown", "block" },
+        };
+        bool is_strong = has_fault("block");
+        const char *const(*list)[2] = is_strong ? strong : weak;
+        size_t n = is_strong ? sizeof(strong) / sizeof(strong[0]) : sizeof(weak) / sizeof(weak[0]);
+        sd_bus_message *reply = NULL;
+        int r;
+
+        must(sd_bus_message_new_method_return(m, &reply), "reply");
+        must(sd_bus_message_open_container(reply, 'a', "(ssssuu)"), "reply");
+        for (size_t i = 0; i < n; i++)
+                must(sd_bus_message_append(reply, "(ssssuu)", list[i][0], "apt",
+                                           "Packages are\nchanging", list[i][1], 0U, 77U),
+                     "reply");
+        must(sd_bus_message_close_container(reply), "reply");
+        r = sd_bus_send(sd_bus_message_get_bus(m), reply, NULL);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
 static int on_logind(sd_bus_message *m)
 {
         const char *member = sd_bus_message_get_member(m);
+
+        if (strcmp(member, "ListInhibitors") == 0)
+                return list_inhibitors(m);
 
         if (strncmp(member, "Can", 3) == 0)
                 return sd_bus_reply_method_return(m, "s",
@@ -105,6 +139,10 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (sd_bus_message_get_type(m, &type) < 0 || type != SD_BUS_MESSAGE_METHOD_CALL ||
             !interface)
                 return 0;
+        if (strcmp(interface, "org.freedesktop.DBus.Properties") == 0)
+                return has_fault("block") || has_fault("weak")
+                               ? sd_bus_reply_method_return(m, "v", "s", "sleep")
+                               : 0;
         note(m);
         if (has_fault("silent"))
                 return 1;

@@ -520,6 +520,28 @@ static void test_logind_says_no(void **state)
         }
 }
 
+/* Since systemd 257 that holds up root as well. Who only delays, or does so weakly, does not. */
+static void test_inhibited(void **state)
+{
+        _cleanup_managed_world_ World *w = managed_world();
+        const char *line;
+
+        needs_bus();
+        start_services("block");
+        line = call(w, "shutdown", "{\"mode\":\"reboot\",\"message\":\"So long\"}");
+        assert_has(line, "\"reason\":\"failed\",\"errno\":\"EBUSY\"");
+        assert_has(line,
+                   "apt (pid 77) inhibits that, and logind heeds it: Packages are\\\\x0achang");
+        assert_file("calls", "CanReboot\nListInhibitors\n");
+        assert_has(call(w, "shutdown", "{\"mode\":\"suspend\"}"), "\"mode\":\"suspend\"");
+        run_until_called(w, "CanReboot\nListInhibitors\nCanSuspend\nListInhibitors\nSuspend no\n");
+        end_daemon(&services_pid);
+
+        start_services("weak");
+        assert_has(call(w, "shutdown", "{\"mode\":\"reboot\"}"), "\"mode\":\"reboot\"");
+        run_until_called(w, "CanReboot\nListInhibitors\nReboot no\n");
+}
+
 #define BUS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(int argc, char **argv)
@@ -541,6 +563,7 @@ int main(int argc, char **argv)
                 BUS_TEST(test_no_bus),
                 BUS_TEST(test_lost_bus),
                 BUS_TEST(test_logind_says_no),
+                BUS_TEST(test_inhibited),
                 cmocka_unit_test(test_no_systemd),
                 cmocka_unit_test(test_not_privileged),
         };
