@@ -142,6 +142,7 @@ static void time_set(Call *call, json_object *params, void *userdata)
         int64_t time_us = json_object_get_int64(json_object_object_get(params, "time_us"));
         json_object *rtc = json_object_object_get(params, "rtc");
         const char *mode = time_mode(call, params);
+        AgentContext *context = userdata;
         int64_t offset;
         Order *o;
 
@@ -152,6 +153,11 @@ static void time_set(Call *call, json_object *params, void *userdata)
                                  "Parameter \"time_us\" must be microseconds since 1970, UTC");
                 return;
         }
+        /* How far the clock is off is what two would correct twice. */
+        if (context->clock_order) {
+                call_fail(call, REASON_BUSY, 0, "Another call sets the clock just now");
+                return;
+        }
         offset = time_us - (int64_t)facts_now(CLOCK_REALTIME);
         if (mode == slew && (offset > SLEW_MAX_USEC || offset < -SLEW_MAX_USEC)) {
                 call_fail_params(call,
@@ -160,9 +166,10 @@ static void time_set(Call *call, json_object *params, void *userdata)
                                  SLEW_MAX_USEC / 1000000);
                 return;
         }
-        o = order_new(call, userdata);
+        o = order_new(call, context);
         if (!o)
                 return;
+        context->clock_order = o;
         o->subject = mode;
         o->number = offset;
         o->flag = !rtc || json_object_get_boolean(rtc);

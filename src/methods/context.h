@@ -23,6 +23,7 @@ struct AgentContext {
         uint64_t started;           /* CLOCK_MONOTONIC, microseconds */
         Attempts attempts;          /* of agent.authenticate, that failed */
         struct FilePool *file_pool; /* of file-process.c; NULL while there are no helpers */
+        struct Order *clock_order;  /* of clock.c; NULL while nobody sets the clock */
 
         /*
          * Reads the configuration anew and applies it. 0; -EINVAL with the errors, and the old

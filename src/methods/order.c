@@ -14,6 +14,8 @@ Order *order_free(Order *o)
 {
         if (!o)
                 return NULL;
+        if (o->context->clock_order == o)
+                o->context->clock_order = NULL;
         o->waiting = bus_call_free(o->waiting);
         o->spawn = spawn_free(o->spawn);
         free(o->text);

@@ -391,6 +391,22 @@ static void test_time_where_ntp_is_in_charge(void **state)
         assert_stepped(offset, since);
 }
 
+/* Each would move it by what it was off before the other had. */
+static void test_time_by_one_at_a_time(void **state)
+{
+        _cleanup_managed_world_ World *w = managed_world();
+
+        needs_bus();
+        start_services("silent");
+        world_send(w, "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"system.set_time\","
+                      "\"params\":{\"time_us\":1700000000000000}}\n");
+        assert_has(call(w, "set_time", "{\"time_us\":1700000000000000}"), "\"reason\":\"busy\"");
+        world_send(w, "{\"jsonrpc\":\"2.0\",\"method\":\"rpc.cancel\",\"params\":{\"id\":7}}\n");
+        assert_has(world_receive(w), "\"reason\":\"cancelled\"");
+        set_time_ahead(w, ",\"rtc\":false");
+        set_time_ahead(w, ",\"rtc\":false");
+}
+
 static void test_time_fails(void **state)
 {
         _cleanup_managed_world_ World *w = managed_world();
@@ -554,6 +570,7 @@ int main(int argc, char **argv)
                 BUS_TEST(test_time_by_timedated),
                 BUS_TEST(test_time_by_a_process),
                 BUS_TEST(test_time_where_ntp_is_in_charge),
+                BUS_TEST(test_time_by_one_at_a_time),
                 BUS_TEST(test_time_fails),
                 BUS_TEST(test_refused),
                 BUS_TEST(test_silent),
