@@ -10,6 +10,7 @@
 #include <string.h>
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <netdb.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -159,12 +160,26 @@ static void test_tcp_refused(void **state)
         assert_failed(w, -ECONNREFUSED, "nobody listens on tcp:127.0.0.1:");
 }
 
+/* A chroot in which packages are built may have no /etc/hosts. */
+static bool localhost_is_known(void)
+{
+        const struct addrinfo hints = { .ai_family = AF_INET };
+        struct addrinfo *found = NULL;
+
+        if (getaddrinfo("localhost", NULL, &hints, &found) != 0)
+                return false;
+        freeaddrinfo(found);
+        return true;
+}
+
 /* Where localhost is ::1 as well, that one is refused first: the listener has only IPv4. */
 static void test_tcp_name(void **state)
 {
         World *w = *state;
         Address a = { .kind = ADDRESS_TCP, .host = (char *)"localhost", .port = listen_on_tcp(w) };
 
+        if (!localhost_is_known())
+                cannot_run("localhost has no address");
         dial(w, &a, LONG);
         assert_connected(w);
 }
