@@ -237,16 +237,56 @@ void job_answer(const Job *job, Call *call, json_object *more)
         json_object_put(more);
 }
 
+/* The program is there: whoever has asked for it is told its number. */
+static void job_answer_start(Job *job)
+{
+        Call *call = TAKE_PTR(job->start);
+        Members m;
+
+        if (!call)
+                return;
+        members_init(&m);
+        members_add_unsigned(&m, "job", job->id);
+        call_reply(call, members_take(&m));
+}
+
+static void job_on_start(Program *p, void *userdata)
+{
+        job_answer_start(userdata);
+}
+
+/* It ended before it was seen to begin. True where it never did, and was not even a job. */
+static bool job_fail_start(Job *job)
+{
+        const ProgramEnd *end = &job->end;
+        Call *call = job->start;
+
+        if (!call || (end->outcome != SPAWN_FAILED && !end->timed_out)) {
+                job_answer_start(job);
+                return false;
+        }
+        job->start = NULL;
+        if (end->timed_out)
+                call_fail(call, REASON_TIMEOUT, 0,
+                          "The program was ended: it had not begun within its timeout_ms");
+        else
+                call_fail(call, end->reason, end->error, "%s",
+                          end->problem ?: strerror(end->error));
+        return true;
+}
+
 static void job_on_end(Program *p, const ProgramEnd *end, void *userdata)
 {
         Job *job = userdata;
         uint64_t now = 0;
+        bool failed;
 
         (void)sd_event_now(job->exec->context->event, CLOCK_MONOTONIC, &now);
         job->end = *end;
         job->end.problem = end->problem ? strdup(end->problem) : NULL;
         job->finished_at = MAX_OF(now, UINT64_C(1));
         job->program = program_free(p);
+        failed = job_fail_start(job);
         while (!list_is_empty(&job->waiters)) {
                 Waiter *w = CONTAINER_OF(job->waiters.next, Waiter, link);
                 Call *call = w->call;
@@ -255,10 +295,15 @@ static void job_on_end(Program *p, const ProgramEnd *end, void *userdata)
                 job_answer(job, call, NULL);
         }
         job_readers_go_on(job);
-        jobs_arm(job->exec);
+        /* Who has found it in the list meanwhile may still be reading. */
+        if (failed && list_is_empty(&job->readers))
+                (void)job_free(job);
+        else
+                jobs_arm(job->exec);
 }
 
 static const ProgramOwner job_owner = {
+        .started = job_on_start,
         .output = job_on_output,
         .input_wanted = job_on_input_wanted,
         .ended = job_on_end,
@@ -306,6 +351,18 @@ fail:
         return -ENOMEM;
 }
 
+static void start_on_cancel(Call *call, CallEnd why, void *userdata)
+{
+        Job *job = userdata;
+
+        job->start = NULL;
+        if (why == CALL_CANCELLED)
+                program_stop(job->program);
+        call_fail(call, REASON_CANCELLED, 0,
+                  why == CALL_CANCELLED ? "Cancelled: the program is being ended"
+                                        : "Cancelled: the job goes on");
+}
+
 void exec_start(Call *call, json_object *params, void *userdata)
 {
         AgentContext *context = userdata;
@@ -313,7 +370,6 @@ void exec_start(Call *call, json_object *params, void *userdata)
         _cleanup_(job_freep) Job *job = NULL;
         _cleanup_free_ char *what = NULL;
         char identity[32];
-        Members m;
         int r;
 
         if (exec_settings_read(call, params, context, &settings) < 0)
@@ -337,10 +393,10 @@ void exec_start(Call *call, json_object *params, void *userdata)
                 exec_fail_start(call, what, r);
                 return;
         }
-        members_init(&m);
-        members_add_unsigned(&m, "job", job->id);
+        /* Answered when it has been executed, or cannot be. */
+        job->start = call;
+        call_set_cancel(call, start_on_cancel, job);
         (void)TAKE_PTR(job);
-        call_reply(call, members_take(&m));
 }
 
 static void waiter_on_cancel(Call *call, CallEnd why, void *userdata)

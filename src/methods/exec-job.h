@@ -16,6 +16,7 @@ struct Job {
         Exec *exec;
         uint64_t id;
         Program *program; /* NULL once it has ended */
+        Call *start;      /* of exec.start, until it is answered */
         json_object *argv;
         char *user;
         bool terminal;

@@ -150,6 +150,7 @@ static int program_spawn(Program *p, const Account *account, const int fds[stati
                                    .kill_timeout = s->kill_timeout,
                                    .scope = s->scope,
                                    .limits = s->limits,
+                                   .started = p->owner->started ? program_on_start : NULL,
                                    .identity = p->identity,
                                    .properties = s->properties,
                            },

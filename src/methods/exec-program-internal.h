@@ -42,4 +42,5 @@ struct Program {
 /* Starts it, as this user; NULL: the agent's own. Its settings are used up. 0 or -errno. */
 int program_launch(Program *p, const Account *account);
 int program_on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+void program_on_start(Spawn *spawn, void *userdata);
 void program_on_end(Spawn *spawn, const SpawnEnd *end, void *userdata);

@@ -187,6 +187,13 @@ static void program_set_ended(Program *p)
                 output_take_up(&p->outputs[i]);
 }
 
+void program_on_start(Spawn *spawn, void *userdata)
+{
+        Program *p = userdata;
+
+        p->owner->started(p, p->userdata);
+}
+
 void program_on_end(Spawn *spawn, const SpawnEnd *end, void *userdata)
 {
         Program *p = userdata;

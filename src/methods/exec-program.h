@@ -39,6 +39,9 @@ struct ProgramEnd {
 };
 
 struct ProgramOwner {
+        /* It has been executed. Not called where only the end is told, as SpawnStarted says. NULL:
+         * nobody asks. */
+        void (*started)(Program *p, void *userdata);
         /* There may be output: reads it with program_read() or program_pull(), once or more often,
          * and returns true; or false where it cannot take any before program_resume(). */
         bool (*output)(Program *p, ProgramStream stream, void *userdata);

@@ -19,7 +19,9 @@
 /* The message is this byte, to be changed whenever LaunchMemory, or what it has of SpawnArea, is:
  * where a package has been upgraded, and its daemon not yet started anew, the launcher is of
  * another version than who talks to it. */
-#define LAUNCH_LAYOUT 1
+#define LAUNCH_LAYOUT 2
+/* The memory, what become 0, 1 and 2, and the job's sign. */
+#define LAUNCH_FDS_MAX 5
 
 typedef struct LaunchMemory LaunchMemory;
 
@@ -27,7 +29,7 @@ typedef struct LaunchMemory LaunchMemory;
 struct LaunchMemory {
         SpawnArea area; /* of which the launcher uses the report alone */
         uint32_t has_begun;
-        uint32_t has_fd[3]; /* the messages' descriptors are these, in this order */
+        uint32_t has_fd[4]; /* the message's descriptors are these, in this order; the sign last */
         uint32_t terminal;
         uint32_t search_path;
         uint32_t directory_optional;
@@ -93,10 +95,10 @@ static int launch_allocate(size_t size, LaunchMemory **ret, int *ret_fd)
 }
 
 /* One message, which a socket that is new has room for. */
-static int launch_send(int fd, int memory, const int fds[3])
+static int launch_send(int fd, int memory, const SpawnJob *job)
 {
         union {
-                char space[CMSG_SPACE(4 * sizeof(int))];
+                char space[CMSG_SPACE(LAUNCH_FDS_MAX * sizeof(int))];
                 struct cmsghdr align;
         } control = { 0 };
         struct iovec iov = { .iov_base = (char[1]){ LAUNCH_LAYOUT }, .iov_len = 1 };
@@ -106,12 +108,14 @@ static int launch_send(int fd, int memory, const int fds[3])
                 .msg_control = &control,
         };
         struct cmsghdr *c = &control.align;
-        int list[4] = { memory };
+        int list[LAUNCH_FDS_MAX] = { memory };
         size_t n = 1;
 
         for (size_t i = 0; i < 3; i++)
-                if (fds[i] >= 0)
-                        list[n++] = fds[i];
+                if (job->settings.fds[i] >= 0)
+                        list[n++] = job->settings.fds[i];
+        if (job->sign >= 0)
+                list[n++] = job->sign;
         message.msg_controllen = CMSG_SPACE(n * sizeof(int));
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
@@ -126,7 +130,7 @@ int launch_new(const SpawnJob *job, Launch **ret, int *ret_socket)
         _cleanup_close_ int memory = -EBADF, ours = -EBADF, theirs = -EBADF;
         _cleanup_(launch_freep) Launch *l = NULL;
         LaunchMemory head = {
-                .has_fd = { s->fds[0] >= 0, s->fds[1] >= 0, s->fds[2] >= 0 },
+                .has_fd = { s->fds[0] >= 0, s->fds[1] >= 0, s->fds[2] >= 0, job->sign >= 0 },
                 .terminal = s->terminal,
                 .search_path = s->search_path,
                 .directory_optional = s->directory_optional,
@@ -153,7 +157,7 @@ int launch_new(const SpawnJob *job, Launch **ret, int *ret_socket)
         /* Ours is not needed any more: what was sent stays to be read. */
         ours = pair[0];
         theirs = pair[1];
-        r = launch_send(ours, memory, s->fds);
+        r = launch_send(ours, memory, job);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);
@@ -185,10 +189,10 @@ SpawnReport launch_report(const Launch *l)
 
 /* What came; *ret_fds are those of the message, in its order. The count of them; -ESTALE where
  * another version has sent it; -errno. */
-static int launch_receive(int fd, int ret_fds[static 4])
+static int launch_receive(int fd, int ret_fds[static LAUNCH_FDS_MAX])
 {
         union {
-                char space[CMSG_SPACE(4 * sizeof(int))];
+                char space[CMSG_SPACE(LAUNCH_FDS_MAX * sizeof(int))];
                 struct cmsghdr align;
         } control = { 0 };
         char byte = 0;
@@ -244,6 +248,7 @@ static int launch_become(LaunchMemory *m, size_t size, const int *fds, int n_fds
                 .spawner = &nobody,
                 .area = &m->area,
                 .cgroup = -EBADF,
+                .sign = -EBADF,
                 .of_unit = true,
                 .settings = {
                         .terminal = m->terminal,
@@ -256,10 +261,13 @@ static int launch_become(LaunchMemory *m, size_t size, const int *fds, int n_fds
                         .fds = { -EBADF, -EBADF, -EBADF },
                 },
         };
+        int next = 1;
 
-        for (int i = 0, next = 1; i < 3; i++)
+        for (int i = 0; i < 3; i++)
                 if (m->has_fd[i] && next < n_fds)
                         job.settings.fds[i] = fds[next++];
+        if (m->has_fd[3] && next < n_fds)
+                job.sign = fds[next];
         job.settings.argv = read_vector(m->n_argv, &text, end);
         job.settings.environment = read_vector(m->n_environment, &text, end);
         job.settings.directory = text;
@@ -275,7 +283,7 @@ static int launch_become(LaunchMemory *m, size_t size, const int *fds, int n_fds
 
 int launch_main(void)
 {
-        int fds[4] = { -EBADF, -EBADF, -EBADF, -EBADF }, n;
+        int fds[LAUNCH_FDS_MAX], n;
         struct stat st;
         void *p;
 

@@ -66,30 +66,37 @@ static void unblock_signals(void)
 
 /* Nothing but 0, 1 and 2 goes on. Closed here and not by the exec, which may hang in a file system:
  * meanwhile no connection of the daemon's is to seem open to its peer. */
-static void close_others(void)
+static void close_from(unsigned first)
 {
         struct rlimit64 limit;
 
-        if (bare_call(SYS_close_range, 3, UINT_MAX, 0) == 0)
+        if (bare_call(SYS_close_range, first, UINT_MAX, 0) == 0)
                 return;
         /* Linux before 5.9. */
         if (bare_call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) < 0)
                 return;
-        for (rlim64_t fd = 3; fd < limit.rlim_cur && fd < 65536; fd++)
+        for (rlim64_t fd = first; fd < limit.rlim_cur && fd < 65536; fd++)
                 (void)bare_call(SYS_close, fd);
 }
 
-static long set_fds(const int fds[3])
+/* Out of the way of 0, 1 and 2, whatever they are now. */
+static long move_up(long fd)
 {
-        long from[3], r;
+        return fd >= 0 && fd < 3 ? bare_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3) : fd;
+}
 
-        /* Out of the way of 0, 1 and 2, whatever they are now. */
+/* The sign becomes 3, which is the one that stays until the exec. */
+static long set_fds(const SpawnJob *job)
+{
+        const int *fds = job->settings.fds;
+        long from[3], sign = move_up(job->sign), r;
+
+        if (job->sign >= 0 && sign < 0)
+                return sign;
         for (int i = 0; i < 3; i++) {
-                from[i] = fds[i] >= 0 ? fds[i]
-                                      : bare_call(SYS_openat, AT_FDCWD, "/dev/null",
-                                                  O_RDWR | O_CLOEXEC);
-                if (from[i] >= 0 && from[i] < 3)
-                        from[i] = bare_call(SYS_fcntl, from[i], F_DUPFD_CLOEXEC, 3);
+                from[i] = move_up(fds[i] >= 0 ? fds[i]
+                                              : bare_call(SYS_openat, AT_FDCWD, "/dev/null",
+                                                          O_RDWR | O_CLOEXEC));
                 if (from[i] < 0)
                         return from[i];
         }
@@ -98,7 +105,8 @@ static long set_fds(const int fds[3])
                 if (r < 0)
                         return r;
         }
-        return 0;
+        r = sign > 3 ? bare_call(SYS_dup3, sign, 3, O_CLOEXEC) : 0;
+        return r < 0 ? r : 0;
 }
 
 /*
@@ -209,12 +217,12 @@ void spawn_child(void *data)
         /* The setting outlives the exec; see spawner.c for what it is good for. */
         if (!job->of_unit)
                 (void)bare_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-        r = set_fds(s->fds);
+        r = set_fds(job);
         if (r >= 0 && s->terminal)
                 r = bare_call(SYS_ioctl, 0, TIOCSCTTY, 0);
         if (r < 0)
                 fail(job, SPAWN_STEP_FDS, r);
-        close_others();
+        close_from(job->sign >= 0 ? 4 : 3);
         lower_nofile();
         (void)bare_call(SYS_umask, S_IWGRP | S_IWOTH);
         if (s->change_user)

@@ -60,6 +60,7 @@ struct SpawnJob {
         SpawnArea *area;
         const char *search; /* the PATH in which argv[0] is looked for; NULL: it is a path */
         int cgroup;         /* the folder of that in which it begins; negative: of ours. Borrowed */
+        int sign;           /* what its exec or its end closes; negative: nobody asks. Borrowed */
         bool same_user;     /* its user is who we are */
         bool of_unit;       /* systemd has an eye on what descends from it */
 };
@@ -71,12 +72,15 @@ struct Spawn {
         int pidfd;
         sd_event_source *source;
         SpawnFunction ended; /* NULL: nobody cares any more, and it frees itself */
+        SpawnStarted started;
+        int sign; /* the reading end of a pipe that ends with the child's exec, or with the child */
+        sd_event_source *sign_source;
         void *userdata;
         SpawnJob *job;  /* NULL once its child has ended */
         Cgroup *cgroup; /* the same, or where we may make none */
         Unit *unit;     /* instead of a process; NULL once that has ended */
         char *unit_name;
-        uint64_t started;
+        uint64_t begun;
         uint64_t kill_timeout;
         uint64_t kill_at; /* CLOCK_MONOTONIC; 0: it is not to end */
 };
@@ -116,6 +120,9 @@ struct Spawner {
 
 uint64_t spawn_now(void);
 Spawn *spawn_destroy(Spawn *p);
+/* Where somebody asks when p is executed: what its child is to hold until then, else negative. The
+ * caller closes his own when the child has it. 0 or -errno. */
+int spawn_open_sign(Spawn *p, sd_event *event, SpawnStarted started, int *ret);
 
 /* Programs in units: spawn-unit.c. */
 int spawn_start_unit(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, void *userdata,

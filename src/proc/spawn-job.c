@@ -122,6 +122,7 @@ int spawn_job_new(Spawner *s, const SpawnSettings *settings, SpawnJob **ret)
                 .spawner = s,
                 .area = spawn_area_new(s),
                 .cgroup = -EBADF,
+                .sign = -EBADF,
         };
         if (!job->area) {
                 free(job);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "proc/spawn-internal.h"
 #include "proc/unit.h"
 
@@ -32,6 +33,7 @@ int spawn_start_unit(Spawner *s, const SpawnSettings *settings, SpawnFunction en
                      Spawn **ret)
 {
         _cleanup_(spawn_destroyp) Spawn *p = NULL;
+        _cleanup_close_ int sign = -EBADF;
         int r;
 
         if (!s->units)
@@ -40,13 +42,16 @@ int spawn_start_unit(Spawner *s, const SpawnSettings *settings, SpawnFunction en
         if (!p)
                 return -ENOMEM;
         list_init(&p->link);
-        p->pidfd = -EBADF;
+        p->pidfd = p->sign = -EBADF;
         p->ended = ended;
         p->userdata = userdata;
         r = spawn_job_new(s, settings, &p->job);
         if (r < 0)
                 return r;
-        r = unit_start(s->units, p->job, spawn_on_unit_end, p, &p->unit);
+        r = spawn_open_sign(p, s->event, settings->started, &sign);
+        p->job->sign = sign;
+        if (r >= 0)
+                r = unit_start(s->units, p->job, spawn_on_unit_end, p, &p->unit);
         if (r < 0) {
                 p->job = spawn_job_free(p->job, s);
                 return r;

@@ -2,6 +2,7 @@
 #include "proc/spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,12 +31,55 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
         return b > UINT64_MAX - a ? UINT64_MAX : a + b;
 }
 
+static void spawn_close_sign(Spawn *p)
+{
+        p->sign_source = sd_event_source_disable_unref(p->sign_source);
+        p->sign = fd_close(p->sign);
+}
+
+/* Also a child's end closes it. One that failed has said so before; one that is to end may have
+ * been ended in its exec. Their end tells. */
+static int spawn_on_sign(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Spawn *p = userdata;
+        bool executed;
+
+        spawn_close_sign(p);
+        if (!p->spawner)
+                return 0;
+        executed = p->unit ? unit_is_executed(p->unit)
+                           : p->job->area->report.error == 0 && p->kill_at == 0;
+        if (executed)
+                p->started(p, p->userdata);
+        return 0;
+}
+
+int spawn_open_sign(Spawn *p, sd_event *event, SpawnStarted started, int *ret)
+{
+        int fds[2], r;
+
+        if (!started)
+                return 0;
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        p->started = started;
+        p->sign = fds[0];
+        r = sd_event_add_io(event, &p->sign_source, p->sign, EPOLLIN, spawn_on_sign, p);
+        if (r < 0) {
+                fd_close(fds[1]);
+                return r;
+        }
+        *ret = fds[1];
+        return 0;
+}
+
 /* What its memory holds; the process, if there still is one, is left as it is, and with it the job
  * that it may still be at. */
 Spawn *spawn_destroy(Spawn *p)
 {
         if (!p)
                 return NULL;
+        spawn_close_sign(p);
         sd_event_source_disable_unref(p->source);
         fd_close(p->pidfd);
         list_remove(&p->link);
@@ -65,6 +109,7 @@ static void spawn_ended(Spawn *p, const siginfo_t *info, const struct rusage *us
         SpawnEnd end = { 0 };
         uint64_t now = spawn_now(), kill_at;
 
+        spawn_close_sign(p);
         p->source = sd_event_source_disable_unref(p->source);
         p->pidfd = fd_close(p->pidfd);
         list_remove(&p->link);
@@ -76,7 +121,7 @@ static void spawn_ended(Spawn *p, const siginfo_t *info, const struct rusage *us
                 (void)cgroup_end(TAKE_PTR(p->cgroup), kill_at);
         spawner_look_for_rest(s, kill_at);
 
-        end.duration = now - p->started;
+        end.duration = now - p->begun;
         if (p->job->area->report.error != 0) {
                 end.outcome = SPAWN_FAILED;
                 end.error = p->job->area->report.error;
@@ -159,6 +204,7 @@ int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, 
                 Spawn **ret)
 {
         _cleanup_(spawn_destroyp) Spawn *p = NULL;
+        _cleanup_close_ int sign = -EBADF;
         int r;
 
         if (spawner_scope(s, settings->scope) == SCOPE_UNIT)
@@ -169,21 +215,24 @@ int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, 
         if (!p)
                 return -ENOMEM;
         list_init(&p->link);
-        p->pidfd = -EBADF;
+        p->pidfd = p->sign = -EBADF;
         p->ended = ended;
         p->userdata = userdata;
         p->kill_timeout = settings->kill_timeout;
         r = spawn_job_new(s, settings, &p->job);
         if (r < 0)
                 return r;
-        p->started = spawn_now();
+        p->begun = spawn_now();
         r = spawn_make_cgroup(p, s, settings);
+        if (r >= 0)
+                r = spawn_open_sign(p, s->event, settings->started, &sign);
+        p->job->sign = sign;
         if (r >= 0)
                 r = spawn_job_start(p->job, s, &p->pid, &p->pidfd);
         if (r < 0) {
                 p->job = spawn_job_free(p->job, s);
                 if (p->cgroup)
-                        (void)cgroup_end(TAKE_PTR(p->cgroup), p->started);
+                        (void)cgroup_end(TAKE_PTR(p->cgroup), p->begun);
                 return r;
         }
 
@@ -193,8 +242,8 @@ int spawn_start(Spawner *s, const SpawnSettings *settings, SpawnFunction ended, 
                  * children yet, but for those of a program that was faster than we. */
                 (void)kill(p->pid, SIGKILL);
                 if (p->cgroup)
-                        (void)cgroup_end(TAKE_PTR(p->cgroup), p->started);
-                spawner_look_for_rest(s, p->started);
+                        (void)cgroup_end(TAKE_PTR(p->cgroup), p->begun);
+                spawner_look_for_rest(s, p->begun);
                 return r;
         }
         p->spawner = s;
@@ -245,6 +294,7 @@ Spawn *spawn_free(Spawn *p)
         if (!p->spawner)
                 return spawn_destroy(p);
         p->ended = NULL;
+        spawn_close_sign(p);
         spawn_stop(p);
         return NULL;
 }

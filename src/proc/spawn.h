@@ -34,6 +34,12 @@ struct Bus *spawner_bus(const Spawner *s);
 /* How many programs, and how many processes of ended programs, are still there. */
 size_t spawner_count(const Spawner *s);
 
+/*
+ * The program has been executed. Never called from within spawn_start(); nor where only the end is
+ * told: of what could not be executed, or was stopped before it was seen to be.
+ */
+typedef void (*SpawnStarted)(Spawn *p, void *userdata);
+
 /* What to run; borrowed for the call of spawn_start() alone. */
 struct SpawnSettings {
         char *const *argv;        /* argv[0] is an absolute path */
@@ -55,6 +61,7 @@ struct SpawnSettings {
         uint64_t kill_timeout; /* microseconds from TERM to KILL */
         ProgramScope scope;
         ProgramLimits limits;
+        SpawnStarted started; /* NULL: nobody asks, which saves its start a pipe */
         const char *identity; /* "exec", "backup.start", "port-22": names the cgroup or unit */
         /* Of a unit, NAME=VALUE, NULL-terminated, or NULL; later ones win. */
         char *const *common_properties; /* of [agent] */

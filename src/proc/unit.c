@@ -483,6 +483,12 @@ const char *unit_name(const Unit *u)
         return u->name;
 }
 
+bool unit_is_executed(const Unit *u)
+{
+        return launch_has_begun(u->launch) && launch_report(u->launch).error == 0 &&
+               !u->stop_wanted;
+}
+
 pid_t unit_pid(const Unit *u)
 {
         return launch_has_begun(u->launch) ? (pid_t)u->facts.pid : 0;

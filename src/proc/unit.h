@@ -31,6 +31,9 @@ size_t units_count(const Units *s);
  * reached or does not want to is told by `ended`. */
 int unit_start(Units *s, const SpawnJob *job, UnitFunction ended, void *userdata, Unit **ret);
 const char *unit_name(const Unit *u);
+/* Once the job's sign has ended: whether that was by its program's exec, as can be told of one that
+ * has not been stopped. */
+bool unit_is_executed(const Unit *u);
 /* 0 until it has started. */
 pid_t unit_pid(const Unit *u);
 /* To the program itself. 0; -ESRCH; -errno. */

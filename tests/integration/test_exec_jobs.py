@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """exec.start and what follows it: jobs, which outlive their connections, and who reads them."""
 
+import fcntl
 import json
 import os
 import signal
@@ -107,13 +108,6 @@ class Jobs(JobCase):
             self.assertEqual(reply["result"]["signal"], "SIGINT")
 
     def test_failures(self):
-        job = self.client.call("exec.start", {"argv": ["/no/such"]})["job"]
-        error = self.fails("failed", "exec.wait", job=job)
-        self.assertEqual(error["data"]["errno"], "ENOENT")
-        self.assertIn("/no/such", error["message"])
-        entry = self.job(job)
-        self.assertEqual(entry["state"], "failed")
-        self.assertIn("/no/such", entry["problem"])
         slow = self.start_job("echo x; exec sleep 1000", timeout_ms=100)
         error = self.fails("timeout", "exec.wait", job=slow)
         self.assertEqual(error["data"]["signal"], "SIGTERM")
@@ -156,6 +150,83 @@ class Jobs(JobCase):
             self.assertEqual(error["code"], INVALID_PARAMS, error)
         for number in (-1, 0, 77, 1 << 62):
             self.fails("not-found", "exec.wait", job=number)
+
+
+class Start(JobCase):
+    """The answer comes with the exec, whatever becomes of that."""
+
+    def leased(self, script):
+        """A program whose exec waits until the file is closed, as one on a dead network's disk."""
+        path = self.path("hanging")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\n" + script + "\n")
+        os.chmod(path, 0o755)
+        self.addCleanup(signal.signal, signal.SIGIO, signal.signal(signal.SIGIO, signal.SIG_IGN))
+        file = open(path, "rb")
+        self.addCleanup(file.close)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        return path, file
+
+    def jobs(self):
+        return self.client.call("exec.list")["jobs"]
+
+    def test_what_cannot_be_executed_is_said_at_once(self):
+        """In the words of exec.run; and there is no job of it."""
+        self.daemon.remember()
+        users = ["nobody"] if os.geteuid() == 0 else []
+        for path, errno in (("/no/such", "ENOENT"), ("/etc/passwd", "EACCES"),
+                            ("no-such-program", "ENOENT")):
+            for more in [{}, {"tty": True}, {"input": True}] + [{"user": u} for u in users]:
+                error = self.fails("failed", "exec.start", argv=[path], **more)
+                self.assertEqual(error["data"]["errno"], errno)
+                self.assertIn("cannot execute " + path, error["message"])
+                self.assertEqual(error, self.fails("failed", argv=[path], **more))
+        error = self.fails("failed", "exec.start", argv=["true"], cwd="/no/such")
+        self.assertIn("cannot change to directory /no/such", error["message"])
+        if users:
+            error = self.fails("not-found", "exec.start", argv=["true"], user="no-such-user")
+            self.assertIn("no-such-user", error["message"])
+        self.assertEqual(self.jobs(), [])
+        self.daemon.assert_back()
+
+    def test_an_exec_that_hangs_keeps_its_own_answer_waiting(self):
+        path, file = self.leased("echo here")
+        start = self.begin("exec.start", argv=[path])
+        job = self.jobs()[0]["job"]
+        self.assertEqual(self.shell("echo other")["stdout"], "other\n")
+        wait = self.begin("exec.wait", job=job)
+        file.close()
+        (started, ended), _ = self.replies(start, wait)
+        self.assertEqual(started["result"], {"job": job})
+        self.assertEqual(ended["result"]["exit_status"], 0)
+        self.assertEqual(output(self.attach(job)[1]), b"here\n")
+
+    def test_an_exec_that_hangs_is_ended_in_time(self):
+        path, file = self.leased("echo here")
+        with file:
+            self.fails("timeout", "exec.start", argv=[path], timeout_ms=100)
+            self.assertEqual(self.jobs(), [])
+            start = self.begin("exec.start", argv=[path])
+            job = self.jobs()[0]["job"]
+            wait = self.begin("exec.wait", job=job)
+            cancel = self.begin("rpc.cancel", id=start)
+            (start, wait, cancel), _ = self.replies(start, wait, cancel)
+            self.assert_reason(start["error"], "cancelled")
+            self.assertEqual(wait["result"]["signal"], "SIGTERM")
+
+    def test_whoever_asked_may_leave(self):
+        path, file = self.leased("exec sleep 1000")
+        client = self.connect(privileged=True)
+        self.begin("exec.start", client=client, argv=[path])
+        harness.until(self.jobs, "the job")
+        client.reset()
+        wait = self.begin("exec.wait", job=self.jobs()[0]["job"])
+        file.close()
+        job = self.jobs()[0]
+        harness.until(lambda: is_asleep(job["pid"]), "the program")
+        self.client.call("exec.signal", {"job": job["job"], "signal": "INT"})
+        (wait,), _ = self.replies(wait)
+        self.assertEqual(wait["result"]["signal"], "SIGINT")
 
 
 class Attach(JobCase):

@@ -36,6 +36,7 @@ struct World {
         sd_event *event;
         Spawner *spawner;
         size_t n_fds;
+        unsigned n_started; /* of those that were asked to tell: on_start */
         unsigned n_ended;
         SpawnEnd end; /* of the last one; its problem is in the next member */
         char problem[4200];
@@ -105,6 +106,13 @@ static inline _unused_ void on_end(Spawn *p, const SpawnEnd *end, void *userdata
         spawn_free(p);
 }
 
+static inline _unused_ void on_start(Spawn *p, void *userdata)
+{
+        World *w = userdata;
+
+        w->n_started++;
+}
+
 static inline _unused_ void turn(World *w)
 {
         /* 0 too: a signal that was of no concern. */
@@ -116,6 +124,13 @@ static inline _unused_ void run_until_ended(World *w, unsigned n)
         while (w->n_ended < n)
                 turn(w);
         assert_int_equal(w->n_ended, n);
+}
+
+static inline _unused_ void run_until_started(World *w, unsigned n)
+{
+        while (w->n_started < n)
+                turn(w);
+        assert_int_equal(w->n_started, n);
 }
 
 /* Until nothing of any tree is there any more. */

@@ -128,6 +128,44 @@ static void test_exec_that_hangs(void **state)
         hanging_done(&h);
 }
 
+/* Not when the child is there, but when it has become its program: in our memory, and in its own.
+ */
+static void test_start_is_told_at_the_exec(void **state)
+{
+        World *w = *state;
+        SpawnSettings s = to_output(w), other = { .fds = { -EBADF, -EBADF, -EBADF } };
+        unsigned n = geteuid() == 0 ? 2 : 1;
+        char line[256];
+        Hanging h;
+        Spawn *p;
+
+        s.started = on_start;
+        for (unsigned i = 0; i < n; i++) {
+                const char *const argv[] = { h.path, NULL };
+
+                if (!hanging_new(&h, "#!/bin/sh\necho here; exec sleep 1000\n")) {
+                        hanging_done(&h);
+                        cannot_run("no leases on files here");
+                }
+                s.change_user = i > 0;
+                s.uid = s.gid = CHILD_NOBODY;
+                p = start(w, &s, argv);
+                hanging_await();
+                /* Others start and end meanwhile. */
+                start_shell(w, &other, "exit 3");
+                run_until_ended(w, 2 * i + 1);
+                assert_int_equal(w->n_started, i);
+                hanging_release(&h);
+                run_until_started(w, i + 1);
+                read_line(w, line);
+                assert_string_equal(line, "here");
+                spawn_stop(p);
+                run_until_ended(w, 2 * i + 2);
+                hanging_done(&h);
+        }
+        assert_int_equal(w->n_started, n);
+}
+
 static void test_stopped_in_its_exec(void **state)
 {
         /* Of TERM alone valgrind, which opens the file before the exec does, thinks nothing. */
@@ -266,6 +304,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_exec_that_hangs, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_start_is_told_at_the_exec, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_stopped_in_its_exec, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_other_user, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errno_is_ours, setup, teardown),

@@ -59,6 +59,71 @@ static void test_cannot_start(void **state)
         expect_problem(w, &s, "/bin/true", ENOENT, where);
 }
 
+/* Of what cannot be executed the end alone is told; and the program knows nothing of all that. */
+static void test_start_is_told(void **state)
+{
+        static const char *const nothing[] = { "/no/such", NULL };
+        World *w = *state;
+        SpawnSettings s = to_output(w);
+        char line[256];
+        Spawn *p;
+
+        s.started = on_start;
+        start(w, &s, nothing);
+        run_until_ended(w, 1);
+        assert_int_equal(w->end.outcome, SPAWN_FAILED);
+        assert_int_equal(w->n_started, 0);
+        p = start_shell(w, &s, "[ -e /proc/self/fd/3 ] || echo none; exec sleep 1000");
+        run_until_started(w, 1);
+        assert_int_equal(w->n_ended, 1);
+        read_line(w, line);
+        assert_string_equal(line, "none");
+        /* It is not told to whoever has let go. */
+        (void)spawn_free(start_shell(w, &s, "exit 0"));
+        while (spawner_count(w->spawner) > 1)
+                turn(w);
+        assert_int_equal(w->n_started, 1);
+        spawn_stop(p);
+        run_until_ended(w, 2);
+        run_until_alone(w);
+        assert_int_equal(w->n_started, 1);
+}
+
+/* In a child: what tells of the start is itself 0, 1 and 2. */
+static int start_without_standard_fds(void *userdata)
+{
+        static const char *const nothing[] = { "/no/such", NULL };
+        SpawnSettings s = { .fds = { -1, -1, -1 }, .started = on_start };
+        World w = { 0 };
+        Spawn *p;
+        int r = 0;
+
+        if (sd_event_new(&w.event) < 0 || spawner_new(w.event, &w.spawner) < 0)
+                return CHILD_CANNOT;
+        for (int i = 0; i < 3; i++)
+                close(i);
+        for (unsigned i = 1; i <= 20 && r == 0; i++) {
+                start(&w, &s, nothing);
+                run_until_ended(&w, i);
+                r = w.end.outcome == SPAWN_FAILED && w.n_started == 0 ? 0 : 1;
+        }
+        p = start_shell(&w, &s, "exec sleep 1000");
+        run_until_started(&w, 1);
+        spawner_free(w.spawner);
+        (void)spawn_free(p);
+        sd_event_unref(w.event);
+        return r;
+}
+
+static void test_start_is_told_without_standard_fds(void **state)
+{
+        int status = child_run(start_without_standard_fds, NULL);
+
+        if (status == CHILD_CANNOT)
+                cannot_run("no loop in a child");
+        assert_int_equal(status, 0);
+}
+
 /* In a child: what is not root's cannot become another. */
 static int become_other(void *userdata)
 {
@@ -202,9 +267,11 @@ static void test_many(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                TEST(test_exit_status),        TEST(test_signal), TEST(test_cannot_start),
-                TEST(test_cannot_become_user), TEST(test_user),   TEST(test_clean_state),
-                TEST(test_fds_crossed),        TEST(test_many),
+                TEST(test_exit_status),   TEST(test_signal),
+                TEST(test_cannot_start),  TEST(test_cannot_become_user),
+                TEST(test_user),          TEST(test_clean_state),
+                TEST(test_fds_crossed),   TEST(test_many),
+                TEST(test_start_is_told), cmocka_unit_test(test_start_is_told_without_standard_fds),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
