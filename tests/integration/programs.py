@@ -19,6 +19,11 @@ def is_there(pid):
         return False
 
 
+def is_gone(pid):
+    """Neither running nor a zombie that nobody has buried."""
+    return not os.path.exists("/proc/%d" % pid)
+
+
 def is_asleep(pid):
     with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
         return file.read().rpartition(")")[2].split()[0] == "S"

@@ -9,8 +9,8 @@ import struct
 import subprocess
 import threading
 
+from cli import OK, Case
 from harness import CID_LOCAL, DEADLINE, GUESTWIRE, TRANSPORT
-from test_cli import OK, Case
 
 MIB = 1024 * 1024
 # User-mode Linux traces every system call.

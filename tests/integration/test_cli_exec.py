@@ -11,81 +11,18 @@ import termios
 import threading
 
 import harness
+from cli import FAILED, OK, USAGE, ExecCase
 from harness import DEADLINE, GUESTWIRE, until
-from programs import is_asleep
+from programs import is_asleep, is_gone
 from streams import LARGE, MIB, digest
-from test_cli import OK, USAGE, Case
 
-# What every failure of ours ends with, and what a program does.
-FAILED = 255
 BYTES = bytes(range(256)) * 4 + b"\r\n\0\xff"
-
-
-def is_gone(pid):
-    """Neither running nor a zombie that nobody has buried."""
-    return not os.path.exists("/proc/%d" % pid)
 
 
 def peak(pid):
     """The most resident memory so far, in bytes."""
     with open("/proc/%d/status" % pid, encoding="ascii") as file:
         return int(file.read().split("VmHWM:")[1].split()[0]) * 1024
-
-
-class ExecCase(Case):
-    def setUp(self):
-        super().setUp()
-        self.start(self.target(), agent={"scope": "agent"})
-        self.cli = self.main.cli
-
-    def exec(self, *args, data=None, **options):
-        """Runs `guestwire exec` to its end; what it printed is bytes."""
-        if data is not None:
-            options["input"] = data
-        else:
-            options.setdefault("stdin", subprocess.DEVNULL)
-        result = subprocess.run([GUESTWIRE, "exec", self.cli, *args], stdout=options.pop(
-            "stdout", subprocess.PIPE), stderr=subprocess.PIPE, timeout=DEADLINE, check=False,
-            **options)
-        for word in harness.SANITIZERS:
-            self.assertNotIn(word.encode(), result.stderr)
-        return result
-
-    def sh(self, script, *args, **options):
-        return self.exec(*args, "--", "sh", "-c", script, **options)
-
-    def assert_ends(self, result, code, out=b"", err=b""):
-        self.assertEqual((result.returncode, result.stdout, result.stderr), (code, out, err))
-
-    def popen(self, *args, **options):
-        """`guestwire exec` with pipes, which is killed when the test ends."""
-        options.setdefault("stdin", subprocess.DEVNULL)
-        process = subprocess.Popen([GUESTWIRE, "exec", self.cli, *args], stdout=options.pop(
-            "stdout", subprocess.PIPE), stderr=subprocess.PIPE, **options)
-        self.addCleanup(self.end, process)
-        return process
-
-    @staticmethod
-    def end(process):
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            with contextlib.suppress(BrokenPipeError):
-                if pipe:
-                    pipe.close()
-
-    def popen_sh(self, script, *args, **options):
-        """The same, and the process id of the shell, which it prints first."""
-        process = self.popen(*args, "--", "sh", "-c", "echo $$; " + script, **options)
-        return process, int(process.stdout.readline())
-
-    def assert_over(self, process, code, pid):
-        """Ours has ended so, and the guest's program is no more. Returns what was on stderr."""
-        _, err = process.communicate(timeout=DEADLINE)
-        self.assertEqual(process.returncode, code, err)
-        until(lambda: is_gone(pid), "the program's end")
-        return err.decode()
 
 
 class Status(ExecCase):

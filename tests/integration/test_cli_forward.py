@@ -13,9 +13,9 @@ import struct
 import threading
 
 import harness
+from cli import CONNECTION, OK, USAGE
 from harness import CID_LOCAL, DEADLINE, TRANSPORT, only, until
 from streams import LARGE, MANY, MIB, Service, Streams, digest, echo, read_all
-from test_cli import CONNECTION, OK, USAGE
 
 
 class Forward(Streams):

@@ -8,9 +8,9 @@ import struct
 import subprocess
 
 import harness
+from cli import FAILED, OK, REFUSED, USAGE, ExecCase, Stranger
 from harness import DEADLINE, GUESTWIRE, only, until
-from test_cli import OK, REFUSED, USAGE, Stranger
-from test_cli_exec import FAILED, ExecCase, is_gone
+from programs import is_gone
 
 CONTROL, STDIN, STDOUT, STDERR = range(4)
 

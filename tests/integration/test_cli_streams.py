@@ -15,9 +15,9 @@ import threading
 import tty
 
 import harness
+from cli import CONNECTION, OK, REFUSED, TIMEOUT, USAGE
 from harness import CID_LOCAL, DEADLINE, GUESTWIRE, TRANSPORT, only, until
 from streams import MIB, Service, Streams, digest, echo, read_all
-from test_cli import CONNECTION, OK, REFUSED, TIMEOUT, USAGE
 
 
 class Connect(Streams):

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import socket
 import stat
 import struct
 import subprocess

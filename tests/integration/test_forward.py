@@ -14,7 +14,7 @@ import unittest
 import unittest.mock
 
 import harness
-from forwarding import BLOCK, MIB, STREAM, Backend, Case, Flow, receive, receive_all, reset
+from forwarding import BLOCK, MIB, STREAM, Backend, Case, Flow, receive, receive_all
 
 
 class Stream(Case):
@@ -303,7 +303,7 @@ class Name(Case):
 
     def setUp(self):
         super().setUp()
-        wrapper = [sys.executable, "-B", os.path.join(os.path.dirname(harness.__file__),
+        wrapper = [sys.executable, "-B", os.path.join(os.path.dirname(__file__),
                                                       "silent_resolver.py"), self.folder]
         if subprocess.run([*wrapper, "true"], check=False).returncode != 0:
             self.skipTest("no network and mounts of one's own here")

@@ -10,8 +10,8 @@ import subprocess
 import uuid
 
 import harness
+from cli import CONNECTION, REFUSED, USAGE, Case, Stranger, answering, result_of
 from harness import only
-from test_cli import CONNECTION, REFUSED, USAGE, Case, Stranger, answering, result_of
 
 FOLDER = os.path.join(harness.SRCDIR, "docs", "hyperv")
 DOCUMENT = os.path.join(harness.SRCDIR, "docs", "hyperv.md")

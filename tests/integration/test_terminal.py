@@ -13,9 +13,9 @@ import subprocess
 import termios
 
 import harness
+from cli import Case
 from harness import DEADLINE, GUESTWIRE, only, until
-from test_cli import Case
-from test_cli_exec import is_gone
+from programs import is_gone
 
 VIM = shutil.which("vim.tiny") or shutil.which("vim") or shutil.which("vi")
 TMUX = shutil.which("tmux")

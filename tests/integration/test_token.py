@@ -9,8 +9,8 @@ import re
 import socket
 
 import harness
+from cli import CONNECTION, REFUSED, USAGE, Case, Stranger
 from harness import only
-from test_cli import Case, CONNECTION, REFUSED, Stranger, USAGE
 
 TOKEN = b"3f1b0c2d4e5f60718293a4b5c6d7e8f90123456789abcdef0123456789abcdef"
 OTHER = b"another token, of more than thirty-two bytes"

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Where and over what the tests run, and what all of them may wait for."""
+
+import contextlib
+import os
+import threading
+import time
+
+TRANSPORT = os.environ.get("GUESTWIRE_TEST_TRANSPORT", "unix")
+MUST_RUN = os.environ.get("MUST_RUN", "") == "1"
+BUILDDIR = os.environ.get("builddir", os.getcwd())
+SRCDIR = os.environ.get(
+    "srcdir", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
+GUESTWIRED = os.path.join(BUILDDIR, "guestwired")
+GUESTWIRE = os.path.join(BUILDDIR, "guestwire")
+
+# Only a hang reaches these; user-mode Linux traces every system call, so it gets more.
+DEADLINE = float(os.environ.get("GUESTWIRE_TEST_DEADLINE", 90 if TRANSPORT == "vsock" else 30))
+TEST_LIMIT = 600
+
+CID_LOCAL = 1
+PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = (
+    -32700, -32600, -32601, -32602, -32603)
+APPLICATION = -32000
+
+SANITIZERS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "UndefinedBehavior",
+              "== Invalid read", "== Invalid write", "definitely lost: ")
+
+
+def only(transport):
+    """Declares a test or a test class to be about one transport; elsewhere it is not a test."""
+    def mark(item):
+        item.only_transport = transport
+        return item
+    return mark
+
+
+def build_kind():
+    """What the daemon was built with: "AddressSanitizer" or ""."""
+    with open(GUESTWIRED, "rb") as file:
+        return "AddressSanitizer" if b"__asan_init" in file.read() else ""
+
+
+def until(condition, what, deadline=None):
+    """Polls condition() until it yields something true, which is returned."""
+    end = time.monotonic() + (deadline or DEADLINE)
+    pause = threading.Event()
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("waited in vain: %s" % (what() if callable(what) else what))
+        pause.wait(0.01)
+
+
+def children(parent):
+    """The children of a process, by their numbers."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open("/proc/%s/stat" % pid, encoding="utf-8", errors="replace") as file:
+                if int(file.read().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(pid))
+    return found
