@@ -6,7 +6,7 @@ import sys
 
 from servers import Echo, Guestwired
 
-# Calls of privileged methods are logged, each of them: what that costs is the log's, not the call's.
+# Each call of a privileged method is logged: what that costs is the log's, not the call's.
 CONFIG = """\
 [listen bench]
 address = unix:{path}

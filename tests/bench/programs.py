@@ -191,5 +191,5 @@ def make_tree(folder, files):
             f.write(b"%d\n" % i * 200)
 
 
-__all__ = ["Agent", "BareCopy", "Qga", "QemuGa", "Rpc", "Sshd", "make_file", "make_tree", "peak", "run",
-           "seconds"]
+__all__ = ["Agent", "BareCopy", "Qga", "QemuGa", "Rpc", "Sshd", "make_file", "make_tree", "peak",
+           "run", "seconds"]

@@ -179,8 +179,8 @@ class CutOff(CpCase):
                 self.assertEqual(self.read(self.here, "g"), content)
         self.daemon.assert_back()
         until(lambda: sorted(os.listdir(self.there)) == ["f", "g"], lambda: os.listdir(self.there))
-        # Where there is a file to replace, a whole one gets a name and then that one's place: who is
-        # killed between the two steps, which is rare, leaves it whole under the other name.
+        # Where there is a file to replace, a whole one gets a name and then that one's place: who
+        # is killed between the two steps, which is rare, leaves it whole under the other name.
         left = set(os.listdir(self.here)) - {"f", "g"}
         self.assertLessEqual(len(left), 2)
         for name in left:

@@ -511,7 +511,8 @@ class Reload(harness.TestCase):
         client.close()
         self.assert_answers(one)
         # Nothing remembers the port: its listener and its last connection are gone.
-        harness.until(lambda: len(self.daemon.fds()) < self.daemon.held[0], "the port's fds are closed")
+        harness.until(lambda: len(self.daemon.fds()) < self.daemon.held[0],
+                      "the port's fds are closed")
 
     def test_privilege_is_judged_anew(self):
         self.start()

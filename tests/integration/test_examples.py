@@ -121,8 +121,8 @@ class Examples(harness.TestCase):
         self.addCleanup(subprocess.run, ["umount", "/etc"], check=True)
         self.start_example("rsync", "[port 873]\npeers = local\ntrust-unsafe = yes\n")
         copy = os.path.join(self.folder, "copy")
-        result = subprocess.run(["rsync", "-a", "here::data/", copy + "/"], timeout=120, check=False,
-                                capture_output=True, env={
+        result = subprocess.run(["rsync", "-a", "here::data/", copy + "/"], timeout=120,
+                                check=False, capture_output=True, env={
                                     **os.environ,
                                     "RSYNC_CONNECT_PROG": "%s connect local 873" % GUESTWIRE})
         self.assertEqual((result.returncode, result.stderr), (0, b""), self.read_log())

@@ -23,7 +23,8 @@ echo $$
 sh -c '%(trap)s; echo $$; while :; do sleep 1; done' &
 setsid sh -c '%(trap)s; echo $$; while :; do sleep 1; done' &
 (setsid env -i /bin/sh -c '%(trap)s; echo $$; while :; do /bin/sleep 1; done' &) &
-(exec </dev/null 2>&0; setsid sh -c '(%(trap)s; exec sh -c "echo \\$\\$; while :; do sleep 1; done") &') &
+(exec </dev/null 2>&0
+setsid sh -c '(%(trap)s; exec sh -c "echo \\$\\$; while :; do sleep 1; done") &') &
 """
 FAMILY_SIZE = 5
 

@@ -120,8 +120,8 @@ class Jobs(JobCase):
         self.assertEqual(output(notes), b"got begun\nrest")
 
     def test_terminal(self):
-        number = self.start_job("trap 'stty size; exit' WINCH; echo ready; while :; do sleep 1; done",
-                                tty=True)
+        number = self.start_job("trap 'stty size; exit' WINCH; echo ready\n"
+                                "while :; do sleep 1; done", tty=True)
         ident = self.begin("exec.attach", job=number)
         notes = [self.client.read()]
         while b"ready" not in output(notes):
@@ -428,7 +428,8 @@ class Departure(JobCase):
         self.daemon.assert_back()
 
     def test_the_agent_ends_while_jobs_are_read(self):
-        number = self.start_job("trap 'echo last; exit 4' TERM; echo x; while :; do sleep 0.05; done")
+        number = self.start_job("trap 'echo last; exit 4' TERM; echo x\n"
+                                "while :; do sleep 0.05; done")
         ident = self.begin("exec.attach", job=number)
         self.assertEqual(output([self.client.read()]), b"x\n")
         self.daemon.process.send_signal(signal.SIGTERM)

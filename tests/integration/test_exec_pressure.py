@@ -88,7 +88,7 @@ class Slow(Case):
             self.assertLessEqual(self.daemon.peak_rss(), 16 << 20)
 
     def test_ten_gigabytes_for_one_who_takes_little(self):
-        """The program gets no further than the pipes between; it ends when its call is cancelled."""
+        """The program gets no further than the pipes between; it ends when its call does."""
         call = RawCall(self.client, "exec.run", {
             "argv": ["sh", "-c", "echo $$ >%s; exec head -c 10G /dev/zero" % self.path("pid")]})
         pid = self.wait_for_pid("pid")

@@ -35,10 +35,14 @@ class Case(harness.TestCase):
 
 class Split(Case):
     MESSAGES = (
-        b'{"jsonrpc":"2.0","id":"\\u00e9\xc3\xa9\xf0\x9f\x98\x80","method":"agent.ping","params":{}}\n',
-        b' [{"jsonrpc":"2.0","id":1.5e1,"method":"agent.ping"},\t{"jsonrpc":"2.0","method":"x"}]\r\n',
-        b'{"jsonrpc":"2.0","id":null,"method":"rpc.cancel","params":{"id":true,"\\ud83d\\ude00":-0.1}}\n',
-        b'{"jsonrpc":"2.0","id":3,"method":"agent.ping"} {"jsonrpc":"2.0","id":4,"method":"nope"}\n',
+        b'{"jsonrpc":"2.0","id":"\\u00e9\xc3\xa9\xf0\x9f\x98\x80","method":"agent.ping",'
+        b'"params":{}}\n',
+        b' [{"jsonrpc":"2.0","id":1.5e1,"method":"agent.ping"},'
+        b'\t{"jsonrpc":"2.0","method":"x"}]\r\n',
+        b'{"jsonrpc":"2.0","id":null,"method":"rpc.cancel",'
+        b'"params":{"id":true,"\\ud83d\\ude00":-0.1}}\n',
+        b'{"jsonrpc":"2.0","id":3,"method":"agent.ping"} '
+        b'{"jsonrpc":"2.0","id":4,"method":"nope"}\n',
     )
 
     def split(self, message):
@@ -289,7 +293,8 @@ class Content(Case):
             self.assertEqual(self.reply(data)["error"]["code"], PARSE_ERROR)
 
     def test_invalid_utf8(self):
-        for bad in (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80", b"\xe2\x82"):
+        for bad in (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80",
+                    b"\xe2\x82"):
             for where in (b'{"jsonrpc":"2.0","id":"%s","method":"agent.ping"}\n',
                           b'{"jsonrpc":"2.0","id":1,"method":"%s"}\n',
                           b'{"jsonrpc":"2.0","id":1,"method":"agent.ping","%s":1}\n',

@@ -257,7 +257,8 @@ class Conversation(StreamTest):
         self.client.call("file.stat", {"path": "/", "user": "nobody"})
         [pid] = self.daemon.children()
         os.kill(pid, signal.SIGSTOP)
-        self.client.send(self.client.request("file.stat", {"path": "/", "user": "nobody"}, "held")[0])
+        self.client.send(
+            self.client.request("file.stat", {"path": "/", "user": "nobody"}, "held")[0])
         call = RawCall(self.client, "file.get", {"path": self.write("file", b"x")})
         self.assert_reason(call.answer["error"], "busy")
         os.kill(pid, signal.SIGCONT)

@@ -33,7 +33,8 @@ HOSTILE = (
     "\u00d2; calc #",  # whose second byte in UTF-8 is a quote in Windows' code page 1252
     "line\r\ncalc\ncalc\rcalc\u2028calc\u2029calc\u0085calc",
     "nul\0calc", "\0", "tab\tbell\aescape\x1b[31mdelete\x7f",
-    "\" ]\r\n[-HKEY_LOCAL_MACHINE\\SOFTWARE]\r\n", "\\", "\\\"", "\"", "'", "#>", "<#", "@'\n", "\n'@",
+    "\" ]\r\n[-HKEY_LOCAL_MACHINE\\SOFTWARE]\r\n",
+    "\\", "\\\"", "\"", "'", "#>", "<#", "@'\n", "\n'@",
     "\u202egnp.exe", "\ufeff", "\U0001f600 \U0010ffff", "-Force", "($x)", "[char]0x27", ";",
     "k\u00fchler T\u00fcrsteher",
     "x" * 10240, "'" * 10240, "\U0001f600" * 2560, "\\" * 10240, "\n" * 10240,

@@ -68,7 +68,8 @@ class Connections(harness.TestCase):
 
     def test_strangers_of_another_port_cannot_use_up_the_fds(self):
         """At the limit of fds, too, it is the longest idle of all ports who goes."""
-        crowd, calm = self.target("crowd", trust="nobody", max_connections="500"), self.target("calm")
+        crowd = self.target("crowd", trust="nobody", max_connections="500")
+        calm = self.target("calm")
         self.start(crowd, calm, nofile=(40, 40))
         strangers = [self.connect(crowd) for _ in range(60)]
         # They are taken in the order they came: now all of them have been.
@@ -283,13 +284,14 @@ class Backpressure(harness.TestCase):
     def test_memory_of_an_idle_connection_is_given_back(self):
         self.start()
         client = self.connect()
+        large = b'{"jsonrpc":"2.0","id":1,"method":"agent.ping","x":"%s"}\n' % (b"y" * 900000)
         for _ in range(20):
-            client.send(b'{"jsonrpc":"2.0","id":1,"method":"agent.ping","x":"%s"}\n' % (b"y" * 900000))
+            client.send(large)
             self.assertEqual(client.read()["result"], {})
         before = client.call("agent.stats")["memory"]["resident_bytes"]
         others = [self.connect() for _ in range(20)]
         for other in others:
-            other.send(b'{"jsonrpc":"2.0","id":1,"method":"agent.ping","x":"%s"}\n' % (b"y" * 900000))
+            other.send(large)
             self.assertEqual(other.read()["result"], {})
         after = client.call("agent.stats")["memory"]["resident_bytes"]
         self.assertLess(after - before, self.room(4 << 20), json.dumps([before, after]))

@@ -49,7 +49,8 @@ class Programs(Case):
         self.assertIs(self.client.call("a.b", {"text": "x" * 1000000}), True)
 
     def test_json_goes_through_as_it_is(self):
-        self.serve(self.method("a.b", "printf '\\n[1.50e+2, \"\\\\u0041\",\\n 18446744073709551616]\\n'"))
+        self.serve(self.method(
+            "a.b", "printf '\\n[1.50e+2, \"\\\\u0041\",\\n 18446744073709551616]\\n'"))
         text, _ = self.client.request("a.b")
         self.client.send(text)
         self.assertEqual(self.client.read_line(),
@@ -92,7 +93,8 @@ class Programs(Case):
 
     def test_the_end_of_stderr(self):
         self.serve(self.method(
-            "a.b", "head -c 1000000 /dev/zero | tr '\\0' x >&2; printf '\\303\\244END' >&2; exit 1"))
+            "a.b", "head -c 1000000 /dev/zero | tr '\\0' x >&2\n"
+                   "printf '\\303\\244END' >&2; exit 1"))
         tail = self.client.error("a.b")["data"]["stderr"]
         self.assertTrue(tail.endswith("xxx\u00e4END"), tail[-20:])
         self.assertLessEqual(len(tail.encode()), 4096)
@@ -122,8 +124,8 @@ class Programs(Case):
         self.assertLess(self.daemon.rss() - rss, 8 << 20)
 
     def test_output_up_to_max_message(self):
-        self.serve(self.method("a.b", "printf '\"'; head -c 1022 /dev/zero | tr '\\0' x; printf '\"'"),
-                   self.method("a.c", "printf '\"'; head -c 1023 /dev/zero | tr '\\0' x; printf '\"'"),
+        body = "printf '\"'; head -c %d /dev/zero | tr '\\0' x; printf '\"'"
+        self.serve(self.method("a.b", body % 1022), self.method("a.c", body % 1023),
                    agent={"max_message": "1K"})
         self.assertEqual(self.client.call("a.b"), "x" * 1022)
         self.assert_reason(self.client.error("a.c"), "limit")
@@ -314,7 +316,8 @@ class Policy(Case):
                    self.method("s.*", to="unix:%s/s" % self.folder, summary="Stock"))
         result = self.run_guestwire("methods", self.main.cli)
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertRegex(result.stdout, r"(?m)^a\.b +Start a backup \[privileged\]\n +target \(string\)")
+        self.assertRegex(result.stdout,
+                         r"(?m)^a\.b +Start a backup \[privileged\]\n +target \(string\)")
         self.assertRegex(result.stdout, r"(?m)^s\.\* +Stock")
 
     def test_reload(self):

@@ -172,8 +172,9 @@ class Servers(Case):
         for error in ({"code": -32601, "message": "no such thing"},
                       {"code": -32602, "message": "bad", "data": {"why": [1, 2]}},
                       {"code": 42, "message": "own", "data": None}):
-            self.server.methods["inventory.fail"] = lambda connection, message, error=error: \
-                self.server.send({"jsonrpc": "2.0", "id": message["id"], "error": error}, connection)
+            self.server.methods["inventory.fail"] = \
+                lambda connection, message, error=error: self.server.send(
+                    {"jsonrpc": "2.0", "id": message["id"], "error": error}, connection)
             self.assertEqual(self.client.error("inventory.fail"), error)
 
     def test_a_hundred_calls_answered_out_of_order(self):

@@ -273,8 +273,9 @@ class Garbage(Case):
            b"[\"\xed\xa0\x80\"]", b"[\"\xf4\x90\x80\x80\"]", b"[\"\xff\"]", b"[\"\xe2\x82\"]",
            b"[\"\\ud800\"]", b"[\"\\udc00\"]", b"[\"\\ud800\\u0041\"]", b"[1,]", b"[,1]",
            b"{\"a\":1,}", b"{\"a\"}", b"{a:1}", b"{1:1}", b"{\"a\" 1}", b"[1 2]", b"[tru]",
-           b"[True]", b"[nul]", b"[/* c */]", b"// c", b"]", b"}", b"[}", b"\x00", b"\xef\xbb\xbf{}",
-           b"#", b"hello", b"GET / HTTP/1.1\r", b"[\x0c1]", b"[\xc2\xa01]", b"[\"a\\\x00\"]")
+           b"[True]", b"[nul]", b"[/* c */]", b"// c", b"]", b"}", b"[}", b"\x00",
+           b"\xef\xbb\xbf{}", b"#", b"hello", b"GET / HTTP/1.1\r", b"[\x0c1]",
+           b"[\xc2\xa01]", b"[\"a\\\x00\"]")
 
     def test_each_is_a_parse_error_and_the_next_line_is_read(self):
         for number, text in enumerate(self.BAD):

@@ -132,7 +132,8 @@ class Tmux(TerminalCase):
         self.type("until stty size | grep '33 10''1'; do :; done")
         self.wait_for("33 101")
         # Who has the terminal is told.
-        self.type("sh -c 'trap \"stty size; exit\" WINCH; echo rea\\dy; while :; do sleep 0.1; done'")
+        self.type("sh -c 'trap \"stty size; exit\" WINCH; echo rea\\dy; "
+                  "while :; do sleep 0.1; done'")
         self.wait_for("\nready\n")
         self.tmux("resize-window", "-x", "90", "-y", "30")
         self.wait_for("30 90")
@@ -260,8 +261,8 @@ class Pty(TerminalCase):
         self.assertRegex(result.stdout, rb"^24 80\r\n/dev/pts/\d+\r\n$")
 
     def test_input_from_no_terminal(self):
-        result = self.run_without("exec", "-ti", self.cli, "--", "sh", "-c", "stty -echo; echo; cat",
-                                  data=b"a line\nand a piece")
+        result = self.run_without("exec", "-ti", self.cli, "--", "sh", "-c",
+                                  "stty -echo; echo; cat", data=b"a line\nand a piece")
         self.assertEqual((result.returncode, result.stderr), (0, b""))
         self.assertTrue(result.stdout.endswith(b"a line\r\nand a piece"), result.stdout)
 

@@ -436,7 +436,8 @@ class Client(TokenCase):
         self.start_with_token()
         path = self.write("host", TOKEN + b"\n")
         self.run_bad(REFUSED, "for privileged callers", "call", self.main.cli, "agent.reload")
-        self.assertEqual(self.run_ok("call", self.main.cli, "agent.reload", "--token", path), "{}\n")
+        self.assertEqual(self.run_ok("call", self.main.cli, "agent.reload", "--token", path),
+                         "{}\n")
         for words in (("info",), ("methods",), ("ping", "-c", "1")):
             with self.subTest(verb=words[0]):
                 self.run_ok(*words, self.main.cli, "--token=" + path, "--wait")

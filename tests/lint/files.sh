@@ -6,6 +6,8 @@
 
 top=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 cd "$top" || exit 1
+# A column is a character, not a byte.
+export LC_ALL=C.UTF-8
 
 n=0
 failed=0
@@ -16,33 +18,43 @@ verdict() {
         else
                 failed=1
                 echo "not ok $n - $1"
-                echo "$2" | sed 's/^/# /'
+                printf '%s\n' "$2" | sed 's/^/# /'
         fi
 }
 
 sources() {
         find src tests -name '*.[ch]'
 }
-texts() {
+# Whatever is interpreted, whether its name or only its first line says so.
+scripts() {
+        find src tests scripts -type f \( -name '*.py' -o -name '*.sh' \)
+        find src tests scripts -type f ! -name '*.*' ! -path 'tests/fuzz/corpus/*' |
+                while read -r f; do
+                        test "$(head -c 2 "$f")" != '#!' || echo "$f"
+                done
+}
+code() {
         sources
-        find tests scripts systemd conf -type f \
-                \( -name '*.sh' -o -name '*.py' -o -name '*.in' -o -name '*.conf' \) \
+        scripts
+}
+texts() {
+        code
+        find tests systemd conf -type f \( -name '*.in' -o -name '*.conf' \) \
                 ! -path 'tests/fuzz/corpus*' ! -path '*/data/*'
-        find scripts -type f
         echo configure.ac
         echo Makefile.am
 }
 
-verdict "every file names its license" "$(texts | sort -u | while read -r f; do
+verdict "every file names its license" "$(texts | while read -r f; do
         head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' || echo "$f"
 done)"
-verdict "no file is longer than 600 lines" "$(sources | while read -r f; do
+verdict "no file is longer than 600 lines" "$(code | while read -r f; do
         lines=$(wc -l <"$f")
         test "$lines" -le 600 || echo "$f: $lines lines"
 done)"
 verdict "no tabs in C" "$(sources | xargs grep -ln "$(printf '\t')")"
-verdict "no space at the end of a line" "$(texts | sort -u | xargs grep -n '[[:space:]]$' | head -n 20)"
-verdict "no line of C is longer than 100 columns" "$(sources | xargs grep -nE '^.{101}' | head -n 20)"
+verdict "no space at the end of a line" "$(texts | xargs grep -n '[[:space:]]$' | head -n 20)"
+verdict "no line is longer than 100 columns" "$(code | xargs grep -nE '^.{101}' | head -n 20)"
 
 echo "1..$n"
 exit $failed

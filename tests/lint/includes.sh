@@ -35,7 +35,7 @@ verdict() {
         else
                 failed=1
                 echo "not ok $n - $1"
-                echo "$2" | sed 's/^/# /'
+                printf '%s\n' "$2" | sed 's/^/# /'
         fi
 }
 
@@ -50,7 +50,10 @@ for room in *; do
         # config.h and "foo.h" without a room: every include says where it points.
         bad=$(grep -Hn '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' "$room"/*.[ch] |
                 awk -v allowed="$allowed" '
-                        BEGIN { n = split(allowed, list, " "); for (i = 1; i <= n; i++) ok[list[i]] = 1 }
+                        BEGIN {
+                                n = split(allowed, list, " ")
+                                for (i = 1; i <= n; i++) ok[list[i]] = 1
+                        }
                         {
                                 split($0, part, "\"")
                                 split(part[2], path, "/")

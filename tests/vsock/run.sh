@@ -88,6 +88,12 @@ done | awk '
                 printf "%s %d - vsock: %s: %s\n", bad ? "not ok" : "ok", n, file, $0
                 next
         }
-        /^Bail out!/ { failed = 1; failures++; n++; printf "not ok %d - %s: %s\n", n, file, $0; next }
+        /^Bail out!/ {
+                failed = 1
+                failures++
+                n++
+                printf "not ok %d - %s: %s\n", n, file, $0
+                next
+        }
         { print (/^#/ ? "" : "# ") $0 }
         END { finish(); printf "1..%d\n", n; exit failures > 0 }'

@@ -11,8 +11,9 @@ from .case import TestCase
 from .client import Client, Target
 from .daemon import Daemon
 from .settings import (
-    BUILDDIR, CID_LOCAL, DEADLINE, GUESTWIRE, GUESTWIRED, INVALID_PARAMS, INVALID_REQUEST, NO_METHOD,
-    PARSE_ERROR, SANITIZERS, SRCDIR, TEST_LIMIT, TRANSPORT, build_kind, children, only, until)
+    BUILDDIR, CID_LOCAL, DEADLINE, GUESTWIRE, GUESTWIRED, INVALID_PARAMS, INVALID_REQUEST,
+    NO_METHOD, PARSE_ERROR, SANITIZERS, SRCDIR, TEST_LIMIT, TRANSPORT, build_kind, children, only,
+    until)
 from .tap import TapResult, main, wanted
 
 __all__ = (
