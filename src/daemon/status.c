@@ -68,7 +68,8 @@ char *status_text(const Agent *a)
         if (!f)
                 return NULL;
         print_listeners(f, a);
-        if (fclose(f) != 0)
+        /* Without memory for the last of it glibc closes all the same, and sets neither. */
+        if (fclose(f) != 0 || !listeners)
                 return NULL;
         if (n > STATUS_LISTENERS_MAX) {
                 cut = true;

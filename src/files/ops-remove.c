@@ -89,7 +89,7 @@ static char *removal_path(const Removal *r, const char *name)
                 fprintf(f, "/%s", r->levels[i].name);
         if (name)
                 fprintf(f, "/%s", name);
-        if (fclose(f) != 0)
+        if (fclose(f) != 0 || !path)
                 job_die();
         return path_show(path);
 }
