@@ -258,10 +258,21 @@ static int take_leftovers(Cgroups *c)
         return 0;
 }
 
+/* What shows that nobody has left it behind. 0 or -errno. */
+static int lock_base(Cgroups *c)
+{
+        c->base = openat(c->own, c->base_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (c->base < 0 || flock(c->base, LOCK_EX | LOCK_NB) < 0)
+                return -errno;
+        return make_folder(c->base, "free", &c->free);
+}
+
 /* The first number that is free. Whoever looks for leftovers between the making and the lock takes
- * it for one, and removes it: then it is the next one's turn. */
+ * it for one, and removes it: then it is the next one's turn. What is refused is refused to all. */
 static int make_base(Cgroups *c)
 {
+        int r;
+
         for (unsigned i = 1; i <= BASES_MAX; i++) {
                 (void)snprintf(c->base_name, sizeof(c->base_name), BASE_PREFIX "%u", i);
                 if (mkdirat(c->own, c->base_name, 0755) < 0) {
@@ -269,12 +280,15 @@ static int make_base(Cgroups *c)
                                 continue;
                         return -errno;
                 }
-                c->base = openat(c->own, c->base_name,
-                                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-                if (c->base >= 0 && flock(c->base, LOCK_EX | LOCK_NB) == 0 &&
-                    make_folder(c->base, "free", &c->free) == 0)
+                r = lock_base(c);
+                if (r >= 0)
                         return 0;
                 c->base = fd_close(c->base);
+                /* kernfs says ENODEV of a folder that is just being removed. */
+                if (r != -EWOULDBLOCK && r != -ENOENT && r != -ENODEV) {
+                        (void)unlinkat(c->own, c->base_name, AT_REMOVEDIR);
+                        return r;
+                }
         }
         return -EEXIST;
 }

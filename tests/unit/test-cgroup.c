@@ -8,7 +8,9 @@
 #include "tests/unit/spawn-world.h"
 
 #include <ftw.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "proc/cgroup-own.h"
@@ -400,6 +402,35 @@ static int run_and_die(void *userdata)
         return 1;
 }
 
+/* What flock() fails with, and how often it was asked; 0: it does what it does. */
+static int flock_error;
+static unsigned n_flocks;
+
+int flock(int fd, int operation)
+{
+        n_flocks++;
+        if (flock_error == 0)
+                return (int)syscall(SYS_flock, fd, operation);
+        errno = flock_error;
+        return -1;
+}
+
+/* As a policy of the system's may have it: one attempt, of which nothing is left. */
+static void test_a_lock_that_is_refused(void **state)
+{
+        World w = { 0 };
+
+        n_flocks = 0;
+        flock_error = EACCES;
+        assert_true(sd_event_new(&w.event) >= 0);
+        assert_int_equal(spawner_new(w.event, &w.spawner), 0);
+        assert_int_equal(n_flocks, 1);
+        flock_error = 0;
+        assert_int_equal(count_groups("guestwire-"), 0);
+        spawner_free(w.spawner);
+        sd_event_unref(w.event);
+}
+
 static void test_leftovers(void **state)
 {
         World w = { 0 };
@@ -442,12 +473,19 @@ int main(void)
                 cmocka_unit_test(test_no_own_group),
         };
         const struct CMUnitTest making[] = {
-                GROUPS_TEST(test_each_has_its_own),   GROUPS_TEST(test_usage_is_of_all),
-                GROUPS_TEST(test_memory_limit),       GROUPS_TEST(test_fork_bomb),
-                GROUPS_TEST(test_cpu_weight),         GROUPS_TEST(test_weight_out_of_range),
-                GROUPS_TEST(test_groups_below),       GROUPS_TEST(test_could_not_be_executed),
-                cmocka_unit_test(test_without_clone), cmocka_unit_test(test_leaves_its_group),
-                cmocka_unit_test(test_shared_group),  cmocka_unit_test(test_leftovers),
+                GROUPS_TEST(test_each_has_its_own),
+                GROUPS_TEST(test_usage_is_of_all),
+                GROUPS_TEST(test_memory_limit),
+                GROUPS_TEST(test_fork_bomb),
+                GROUPS_TEST(test_cpu_weight),
+                GROUPS_TEST(test_weight_out_of_range),
+                GROUPS_TEST(test_groups_below),
+                GROUPS_TEST(test_could_not_be_executed),
+                cmocka_unit_test(test_without_clone),
+                cmocka_unit_test(test_leaves_its_group),
+                cmocka_unit_test(test_shared_group),
+                cmocka_unit_test(test_leftovers),
+                cmocka_unit_test(test_a_lock_that_is_refused),
         };
 
         if (getenv("GUESTWIRE_TEST_CGROUP"))
