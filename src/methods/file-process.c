@@ -151,9 +151,12 @@ static ssize_t process_send_once(FileProcess *p)
         return sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void process_flush(FileProcess *p)
+/* As far as it goes. -errno where it goes no further: nothing is left to be sent then, but out_fd,
+ * where that has not gone. */
+static int process_flush(FileProcess *p)
 {
         bool writing;
+        int r = 0;
 
         while (p->fd >= 0 && p->out.size > 0) {
                 ssize_t n = process_send_once(p);
@@ -163,9 +166,8 @@ static void process_flush(FileProcess *p)
                 if (n < 0 && errno == EAGAIN)
                         break;
                 if (n < 0) {
-                        /* It has ended, which its pidfd tells as well. */
+                        r = -errno;
                         buffer_done(&p->out);
-                        p->out_fd = fd_close(p->out_fd);
                         break;
                 }
                 p->out_fd = fd_close(p->out_fd);
@@ -173,21 +175,27 @@ static void process_flush(FileProcess *p)
         }
         writing = p->out.size > 0;
         if (p->fd < 0 || writing == p->writing)
-                return;
+                return r;
         p->writing = writing;
         (void)sd_event_source_set_io_events(p->io, writing ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        return r;
+}
+
+/* It has ended, or would wait for what it has been told in part: at the end of its input it ends,
+ * which its pidfd tells. */
+static void process_hang_up(FileProcess *p)
+{
+        p->out_fd = fd_close(p->out_fd);
+        (void)shutdown(p->fd, SHUT_RDWR);
 }
 
 void file_process_send(FileProcess *p, HelperKind kind, const void *data, size_t n)
 {
         if (p->fd < 0)
                 return;
-        if (helper_append(&p->out, kind, data, n) < 0) {
-                /* What it would not hear of it would never answer. */
-                (void)shutdown(p->fd, SHUT_RDWR);
-                return;
-        }
-        process_flush(p);
+        /* What it would not hear of it would never answer. */
+        if (helper_append(&p->out, kind, data, n) < 0 || process_flush(p) < 0)
+                process_hang_up(p);
 }
 
 int file_process_lend(FileProcess *p, int fd, bool deaf, const char *received, size_t n)
@@ -206,7 +214,14 @@ int file_process_lend(FileProcess *p, int fd, bool deaf, const char *received, s
                 return r;
         }
         p->out_fd = copy;
-        process_flush(p);
+        r = process_flush(p);
+        if (r < 0 && p->out_fd >= 0) {
+                /* It has not heard of it, and is as it was. */
+                p->out_fd = fd_close(p->out_fd);
+                return r;
+        }
+        if (r < 0)
+                process_hang_up(p);
         return 0;
 }
 
@@ -288,8 +303,8 @@ static int process_on_io(sd_event_source *source, int fd, uint32_t revents, void
         bool more = true;
 
         p->n_ref++;
-        if (revents & EPOLLOUT)
-                process_flush(p);
+        if ((revents & EPOLLOUT) && process_flush(p) < 0)
+                process_hang_up(p);
         if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
                 more = process_receive(p);
         if (!process_take_all(p))

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -290,6 +291,86 @@ static void test_there_are_only_so_many(void **state)
         helped_world_free(w);
 }
 
+/* What a call of sendmsg() is to fail with, after so many that do not. */
+static int sendmsg_error;
+static unsigned sendmsg_good;
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+        if (sendmsg_error > 0 && sendmsg_good == 0) {
+                errno = sendmsg_error;
+                sendmsg_error = 0;
+                return -1;
+        }
+        sendmsg_good -= sendmsg_good > 0;
+        return syscall(SYS_sendmsg, fd, message, flags);
+}
+
+typedef struct Told Told;
+
+struct Told {
+        unsigned messages;
+        unsigned losses;
+};
+
+static void told_message(HelperKind kind, const char *data, size_t n, void *userdata)
+{
+        Told *told = userdata;
+
+        assert_int_equal(kind, HELPER_RESULT);
+        told->messages++;
+}
+
+static void told_lost(int error, const char *problem, void *userdata)
+{
+        Told *told = userdata;
+
+        assert_non_null(strstr(problem, "The file helper has ended"));
+        told->losses++;
+}
+
+static const FileProcessOwner told_owner = {
+        .message = told_message,
+        .lost = told_lost,
+};
+
+/* It is not waited for what it cannot be told; and an attempt of which it has heard nothing leaves
+ * it as it was. */
+static void test_what_cannot_be_sent(void **state)
+{
+        static const char hello[] = "{\"user\":\"is well\"}";
+        const FileProcessSettings settings = { .idle_usec = SECOND * 1000 };
+        _cleanup_free_ char *big = calloc(1, 4 * 1024 * 1024);
+        World *w = helped_world();
+        Told told = { 0 };
+        FileProcess *p = NULL;
+
+        assert_non_null(big);
+        assert_int_equal(file_process_new(&w->context, &settings, &told_owner, &told, &p), 0);
+        sendmsg_error = ETOOMANYREFS;
+        assert_int_equal(file_process_lend(p, STDOUT_FILENO, false, "", 0), -ETOOMANYREFS);
+        file_process_send(p, HELPER_HELLO, hello, strlen(hello));
+        while (told.messages == 0)
+                assert_true(sd_event_run(w->event, UINT64_MAX) >= 0);
+        sendmsg_error = ENOBUFS;
+        file_process_send(p, HELPER_CALL, "{}", 2);
+        while (told.losses == 0)
+                assert_true(sd_event_run(w->event, UINT64_MAX) >= 0);
+        p = file_process_free(p);
+
+        /* In the middle of one: the helper cannot make sense of what follows. */
+        assert_int_equal(file_process_new(&w->context, &settings, &told_owner, &told, &p), 0);
+        sendmsg_error = ENOBUFS;
+        sendmsg_good = 1;
+        assert_int_equal(file_process_lend(p, STDOUT_FILENO, false, big, 4 * 1024 * 1024), 0);
+        while (told.losses == 1)
+                assert_true(sd_event_run(w->event, UINT64_MAX) >= 0);
+        assert_int_equal(sendmsg_error, 0);
+        p = file_process_free(p);
+        assert_int_equal(told.messages, 1);
+        helped_world_free(w);
+}
+
 int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
@@ -298,6 +379,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_a_caller_that_leaves),
                 cmocka_unit_test(test_one_without_work_goes),
                 cmocka_unit_test(test_there_are_only_so_many),
+                cmocka_unit_test(test_what_cannot_be_sent),
         };
 
         if (argc == 2 && strcmp(argv[1], "--internal-files") == 0)
