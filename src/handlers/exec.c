@@ -246,29 +246,6 @@ static int exec_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-/* Who is calling; empty where it is not by vsock, so that a script can tell. */
-static int exec_make_extra(const Connection *c, char ***ret)
-{
-        _cleanup_text_list_ char **extra = NULL;
-        bool vsock = c->peer.kind == PEER_VSOCK;
-        int r;
-
-        r = text_list_take(&extra, vsock ? text_format("GUESTWIRE_PEER_CID=%u", c->peer.cid)
-                                         : strdup("GUESTWIRE_PEER_CID="));
-        if (r >= 0)
-                r = text_list_take(&extra,
-                                   vsock ? text_format("GUESTWIRE_PEER_PORT=%u", c->peer.port)
-                                         : strdup("GUESTWIRE_PEER_PORT="));
-        if (r >= 0)
-                r = text_list_take(&extra,
-                                   vsock ? text_format("GUESTWIRE_PORT=%u", c->peer.local_port)
-                                         : strdup("GUESTWIRE_PORT="));
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(extra);
-        return 0;
-}
-
 /* "port-22", "listen-admin": how its programs are named among others. NULL without memory. */
 static char *exec_identity(const ListenSettings *settings)
 {
@@ -291,7 +268,7 @@ static int exec_start_program(Exec *e)
         SpawnSettings settings;
         int r;
 
-        r = exec_make_extra(c, &extra);
+        r = environment_add_peer(&extra, &c->peer);
         if (r >= 0)
                 r = properties_new(c->context->spawner, program->scope, &c->config->agent, program,
                                    &properties);

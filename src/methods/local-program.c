@@ -354,23 +354,15 @@ static void run_on_end(Spawn *p, const SpawnEnd *end, void *userdata)
                 run_answer_stopped(run, TAKE_PTR(run->call));
 }
 
-/* Where the caller is on vsock, who it is; *ret_extra: what is added to the environment. */
+/* What is added to the environment. */
 static int run_make_extra(const Call *call, char ***ret)
 {
         _cleanup_text_list_ char **extra = NULL;
-        const Peer *peer = call_peer(call);
         int r;
 
         r = text_list_take(&extra, text_format("GUESTWIRE_METHOD=%s", call_name(call)));
-        if (r >= 0 && peer->kind == PEER_VSOCK) {
-                r = text_list_take(&extra, text_format("GUESTWIRE_PEER_CID=%u", peer->cid));
-                if (r >= 0)
-                        r = text_list_take(&extra,
-                                           text_format("GUESTWIRE_PEER_PORT=%u", peer->port));
-                if (r >= 0)
-                        r = text_list_take(&extra,
-                                           text_format("GUESTWIRE_PORT=%u", peer->local_port));
-        }
+        if (r >= 0)
+                r = environment_add_peer(&extra, call_peer(call));
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(extra);

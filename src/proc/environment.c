@@ -2,6 +2,7 @@
 #include "proc/environment.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,6 +61,26 @@ static int environment_add_user(char ***list, const ProgramSettings *settings)
                 r = environment_set(list, "USER", name);
         if (r >= 0 && name)
                 r = environment_set(list, "LOGNAME", name);
+        return r;
+}
+
+/* A caller's number; empty where it has none, so that a script can tell. */
+static int environment_add_number(char ***list, const char *name, bool known, uint32_t number)
+{
+        return text_list_take(list, known ? text_format("%s=%" PRIu32, name, number)
+                                          : text_format("%s=", name));
+}
+
+int environment_add_peer(char ***list, const Peer *peer)
+{
+        bool vsock = peer->kind == PEER_VSOCK;
+        int r;
+
+        r = environment_add_number(list, "GUESTWIRE_PEER_CID", vsock, peer->cid);
+        if (r >= 0)
+                r = environment_add_number(list, "GUESTWIRE_PEER_PORT", vsock, peer->port);
+        if (r >= 0)
+                r = environment_add_number(list, "GUESTWIRE_PORT", vsock, peer->local_port);
         return r;
 }
 

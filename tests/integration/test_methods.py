@@ -224,7 +224,8 @@ class Programs(Case):
             self.assertIn(name, found)
         self.assertEqual((found["GUESTWIRE_METHOD"], found["COLOUR"]), ("a.b", "green"))
         self.assertEqual(found.get("PWD", self.folder), self.folder)
-        self.assertEqual("GUESTWIRE_PEER_CID" in found, harness.TRANSPORT == "vsock")
+        for name in ("GUESTWIRE_PEER_CID", "GUESTWIRE_PEER_PORT", "GUESTWIRE_PORT"):
+            self.assertEqual(found[name] != "", harness.TRANSPORT == "vsock", name)
 
     @harness.only("vsock")
     def test_the_environment_says_who_calls(self):

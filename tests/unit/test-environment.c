@@ -104,12 +104,31 @@ static void test_later_ones_win(void **state)
         assert_int_equal(text_list_length(e), 8);
 }
 
+static void test_peer(void **state)
+{
+        const Peer host = { .kind = PEER_VSOCK, .cid = 2, .port = 1023, .local_port = 9 };
+        const Peer local = { .kind = PEER_UNIX, .uid = 5, .pid = 7 };
+        _cleanup_text_list_ char **e = NULL, **f = NULL;
+
+        assert_int_equal(environment_add_peer(&e, &host), 0);
+        expect(e, "GUESTWIRE_PEER_CID", "2");
+        expect(e, "GUESTWIRE_PEER_PORT", "1023");
+        expect(e, "GUESTWIRE_PORT", "9");
+        assert_int_equal(text_list_length(e), 3);
+        assert_int_equal(environment_add_peer(&f, &local), 0);
+        expect(f, "GUESTWIRE_PEER_CID", "");
+        expect(f, "GUESTWIRE_PEER_PORT", "");
+        expect(f, "GUESTWIRE_PORT", "");
+        assert_int_equal(text_list_length(f), 3);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(test_user, setup),
                 cmocka_unit_test_setup(test_own_user, setup),
                 cmocka_unit_test_setup(test_later_ones_win, setup),
+                cmocka_unit_test(test_peer),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
