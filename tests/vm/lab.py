@@ -308,11 +308,26 @@ class Laboratory:
 LABORATORY = Laboratory()
 
 
-class TestCase(unittest.TestCase):
-    """A test of the first guest, whose agent it leaves running."""
+class HostCase(unittest.TestCase):
+    """A test of guests of its own."""
 
+    # Lanes run side by side, each with a host and guests of its own.
+    lane = "others"
     longMessage = True
     maxDiff = None
+
+    def guestwire(self, *words, status=0, **options):
+        """The client, which is to end with this status."""
+        done = guestwire(*words, **options)
+        self.assertEqual(done.returncode, status, "guestwire %s\n%s%s" % (
+            quote(*words), done.stdout, done.stderr))
+        return done
+
+
+class TestCase(HostCase):
+    """A test of the first guest, whose agent it leaves running."""
+
+    lane = "first"
 
     def setUp(self):
         self.guest = LABORATORY.guest()
@@ -324,13 +339,6 @@ class TestCase(unittest.TestCase):
             LABORATORY.keep()
             self.guest.run("rm -f /var/crash/*")
         self.assertEqual(cores, "", "programs of the guest have dumped core")
-
-    def guestwire(self, *words, status=0, **options):
-        """The client, which is to end with this status."""
-        done = guestwire(*words, **options)
-        self.assertEqual(done.returncode, status, "guestwire %s\n%s%s" % (
-            quote(*words), done.stdout, done.stderr))
-        return done
 
     def call(self, method, *params, port=1001, status=0):
         """The result of a call of the first guest's agent, or with status 1 the error."""
@@ -403,13 +411,17 @@ def interrupted(*_):
     sys.exit(143)
 
 
-def main(modules):
-    """Runs the tests of these modules, those that match the arguments."""
+def wanted(modules):
+    """The tests of these modules that match the arguments."""
+    suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromName(name)
+                               for name in modules)
+    return list(harness.wanted(suite, sys.argv[1:]))
+
+
+def main(tests):
+    """Runs these tests."""
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, interrupted)
-    loader = unittest.defaultTestLoader
-    suite = unittest.TestSuite(loader.loadTestsFromName(name) for name in modules)
-    tests = list(harness.wanted(suite, sys.argv[1:]))
     print("1..%d" % len(tests), flush=True)
     result = Result()
     unittest.TestSuite(tests).run(result)

@@ -1,18 +1,102 @@
 # SPDX-License-Identifier: MIT
-"""All tests of the laboratory in one process, since they share its guests."""
+"""All tests of the laboratory. Those of one lane share its guests and run one after the other, in
+a process of their own; lanes run side by side, since a guest that boots waits for itself most of
+the time. Each test says which lane is its own."""
 
 import glob
 import os
+import re
+import signal
+import subprocess
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
 
-if __name__ == "__main__":
+# Set in the processes of the lanes.
+LANE = os.environ.get("VM_LANE", "")
+
+
+def modules():
     # The first boot is a test: nothing may come before it. The second guest's is too.
-    MODULES = ["test_boot", "test_transport"]
+    names = ["test_boot", "test_transport"]
     for path in sorted(glob.glob(os.path.join(lab.HERE, "test_*.py"))):
         name = os.path.splitext(os.path.basename(path))[0]
-        if name not in MODULES:
-            MODULES.append(name)
-    lab.main(MODULES)
+        if name not in names:
+            names.append(name)
+    return names
+
+
+class Lane:
+    """A process, and the thread that passes on what it says."""
+
+    lock = threading.Lock()
+    number = 0
+    failed = False
+
+    def __init__(self, name, tests):
+        self.name = name
+        self.tests = ["%s.%s" % (type(test).__name__, test._testMethodName) for test in tests]
+        environment = dict(os.environ, VM_LANE=name)
+        if lab.LOGS:
+            environment["VM_LOGS"] = os.path.join(lab.LOGS, name)
+        self.process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", sys.executable, "-B", os.path.abspath(__file__),
+             *sys.argv[1:]],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment,
+            universal_newlines=True, errors="replace")
+        self.thread = threading.Thread(target=self._follow, daemon=True)
+        self.thread.start()
+
+    def _follow(self):
+        said = []
+        for line in self.process.stdout:
+            # A result, and what is said about it before the next one.
+            if re.match(r"(not )?ok \d+ ", line):
+                self._pass_on(said)
+                said = []
+            if not re.match(r"1\.\.\d+$", line):
+                said.append(line)
+        self._pass_on(said)
+        status = self.process.wait()
+        for name in list(self.tests):
+            self._pass_on(["not ok 0 - %s\n" % name,
+                           "# the lane has ended with status %d before it\n" % status])
+
+    def _pass_on(self, lines):
+        with Lane.lock:
+            for line in lines:
+                found = re.match(r"(not ok|ok) \d+ - (\S+)(.*\n)", line)
+                if found:
+                    Lane.number += 1
+                    Lane.failed |= found.group(1) != "ok"
+                    line = "%s %d - %s%s" % (found.group(1), Lane.number, found.group(2),
+                                             found.group(3))
+                    self.tests.remove(found.group(2))
+                elif not line.startswith("#"):
+                    # What would end the stream of all ends one lane.
+                    line = "# " + line
+                sys.stdout.write(line)
+            sys.stdout.flush()
+
+
+def main():
+    tests = lab.wanted(modules())
+    if LANE:
+        lab.main([test for test in tests if test.lane == LANE])
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lab.interrupted)
+    begun = time.monotonic()
+    print("1..%d" % len(tests), flush=True)
+    lanes = [Lane(name, [test for test in tests if test.lane == name])
+             for name in sorted({test.lane for test in tests})]
+    for lane in lanes:
+        lane.thread.join()
+    print("# %d tests in %d lanes: %.0f s" % (len(tests), len(lanes), time.monotonic() - begun))
+    sys.exit(0 if tests and not Lane.failed else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,11 +7,10 @@ import harness
 import lab
 
 
-class Transport(lab.TestCase):
+class Transport(lab.HostCase):
     """In this order: what is loaded stays loaded."""
 
     def setUp(self):
-        super().setUp()
         self.sibling = lab.LABORATORY.sibling()
 
     def loaded(self, module):
