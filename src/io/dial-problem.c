@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "io/dial-problem.h"
+#include "io/lookup.h"
 #include "io/vsock.h"
 
 static char *timeout_problem(const Address *a, DialStage stage, uint64_t timeout, const char *text)
@@ -119,6 +120,11 @@ char *dial_problem(const Address *a, DialStage stage, int error, uint64_t timeou
                 return NULL;
         if (error == -ETIMEDOUT && timeout != TEXT_INFINITY)
                 return timeout_problem(a, stage, timeout, text);
+        if (stage == DIAL_STAGE_LOOKUP && error == -EBUSY)
+                return text_format("the name '%s' is not looked up: %u others are, as many as may "
+                                   "be at once; check the name server, or write the address in "
+                                   "numbers",
+                                   a->host, LOOKUPS_MAX);
         if (stage == DIAL_STAGE_LOOKUP)
                 return text_format("the name '%s' does not resolve: %s", a->host,
                                    detail ? detail : strerror(-error));

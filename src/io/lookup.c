@@ -29,6 +29,8 @@ struct Lookup {
         int error;  /* errno, where the result is EAI_SYSTEM */
 };
 
+static Threads threads = { .max = LOOKUPS_MAX };
+
 static Lookup *lookup_unref(Lookup *l)
 {
         if (atomic_fetch_sub(&l->references, 1) > 1)
@@ -48,6 +50,7 @@ static void *lookup_run(void *userdata)
 
         l->result = getaddrinfo(l->host, l->service, &hints, &l->info);
         l->error = errno;
+        threads_leave(&threads);
         /* Cannot fail: the counter is at 0 and the descriptor lives as long as l. */
         (void)eventfd_write(l->fd, 1);
         lookup_unref(l);
@@ -59,7 +62,7 @@ static int lookup_run_thread(Lookup *l)
         int r;
 
         atomic_fetch_add(&l->references, 1);
-        r = thread_run_detached(lookup_run, l);
+        r = threads_run(&threads, lookup_run, l);
         if (r < 0)
                 atomic_fetch_sub(&l->references, 1);
         return r;

@@ -14,6 +14,9 @@
 typedef struct Lookup Lookup;
 typedef struct LookupAddress LookupAddress;
 
+/* At once, also of those that nobody waits for any more: a name server that is silent keeps a
+ * thread for longer than most callers stay. */
+#define LOOKUPS_MAX 256U
 /* Of the addresses of a name, those beyond are dropped. */
 #define LOOKUP_ADDRESSES_MAX 16U
 
@@ -22,7 +25,7 @@ struct LookupAddress {
         socklen_t length;
 };
 
-/* 0 or -errno where no thread could be started. */
+/* 0; -EBUSY where there are LOOKUPS_MAX already; -errno where no thread could be started. */
 int lookup_start(const char *host, uint32_t port, Lookup **ret);
 
 /* Readable when the look-up has ended. Stays the Lookup's. */

@@ -324,7 +324,7 @@ static int program_begin(Program *p)
                 return program_launch(p, NULL);
         r = account_lookup_start(p->settings.user, &p->lookup);
         if (r < 0)
-                return r;
+                return r == -EBUSY ? -EUSERS : r;
         return sd_event_add_io(p->event, &p->lookup_source, account_lookup_get_fd(p->lookup),
                                EPOLLIN, program_on_lookup, p);
 }

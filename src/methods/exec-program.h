@@ -57,7 +57,8 @@ struct ProgramOwner {
 
 /*
  * Starts it, now or once its user is known: settings are taken over, also on failure. identity is
- * copied. 0; -EBUSY where max-programs are running; -EOPNOTSUPP as spawn_start(); -errno.
+ * copied. 0; -EBUSY where max-programs are running; -EUSERS where too many users are
+ * being looked up; -EOPNOTSUPP as spawn_start(); -errno.
  */
 int program_new(Exec *e, ExecSettings *settings, const char *identity, const ProgramOwner *owner,
                 void *userdata, Program **ret);

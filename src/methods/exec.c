@@ -11,6 +11,7 @@
 #include "methods/exec-internal.h"
 #include "methods/exec-job.h"
 #include "methods/members.h"
+#include "proc/account.h"
 #include "rpc/octets.h"
 
 char exec_scratch[EXEC_SCRATCH_SIZE];
@@ -78,6 +79,12 @@ void exec_fail_start(Call *call, const char *what, int error)
         case -EBUSY:
                 call_fail(call, REASON_BUSY, 0,
                           "As many programs are running as max-programs allows");
+                break;
+        case -EUSERS:
+                call_fail(call, REASON_BUSY, 0,
+                          "As many users are being looked up as may be at once (%u): the name "
+                          "service does not answer",
+                          ACCOUNT_LOOKUPS_MAX);
                 break;
         case -EOPNOTSUPP:
                 call_fail(call, REASON_UNSUPPORTED, 0,

@@ -31,6 +31,8 @@ struct AccountLookup {
         int result;
 };
 
+static Threads threads = { .max = ACCOUNT_LOOKUPS_MAX };
+
 void account_done(Account *a)
 {
         free(a->name);
@@ -138,6 +140,7 @@ static void *account_lookup_run(void *userdata)
         AccountLookup *l = userdata;
 
         l->result = account_find(l->user, &l->account);
+        threads_leave(&threads);
         /* Cannot fail: the counter is at 0 and the descriptor lives as long as l. */
         (void)eventfd_write(l->fd, 1);
         account_lookup_unref(l);
@@ -149,7 +152,7 @@ static int account_lookup_run_thread(AccountLookup *l)
         int r;
 
         atomic_fetch_add(&l->references, 1);
-        r = thread_run_detached(account_lookup_run, l);
+        r = threads_run(&threads, account_lookup_run, l);
         if (r < 0)
                 atomic_fetch_sub(&l->references, 1);
         return r;

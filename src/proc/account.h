@@ -13,6 +13,9 @@
 typedef struct Account Account;
 typedef struct AccountLookup AccountLookup;
 
+/* At once, also of those that nobody waits for any more. */
+#define ACCOUNT_LOOKUPS_MAX 256U
+
 struct Account {
         char *name;
         char *home;  /* absolute; "/" where there is none */
@@ -31,7 +34,8 @@ int account_find(const char *user, Account *ret);
 void account_done(Account *a);
 #define _cleanup_account_ _cleanup_(account_done)
 
-/* The same in a thread of its own. 0 or -errno where none could be started. */
+/* The same in a thread of its own. 0; -EBUSY where there are ACCOUNT_LOOKUPS_MAX already; -errno
+ * where none could be started. */
 int account_lookup_start(const char *user, AccountLookup **ret);
 /* Readable when it has ended. Stays the AccountLookup's. */
 int account_lookup_get_fd(const AccountLookup *l);

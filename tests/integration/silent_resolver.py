@@ -39,7 +39,7 @@ def main(folder, *command):
     try:
         check(libc.unshare(CLONE_NEWNS | CLONE_NEWNET))
         check(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
-        cover(folder, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30\n")
+        cover(folder, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
         cover(folder, "/etc/nsswitch.conf", "hosts: files dns\n")
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         fcntl.ioctl(server, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))

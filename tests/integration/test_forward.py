@@ -335,6 +335,24 @@ class Name(Case):
             self.daemon.stop()
             self.assert_gone(client.sock)
 
+    def test_there_are_only_so_many(self):
+        """Look-ups outlive who asked; when as many are at it as may be, no more are begun."""
+        self.forwarded = self.forward("tcp:guestwire.example:80", connect_timeout="300ms")
+        other = self.forward("tcp:other.example:80", name="other", connect_timeout="infinity")
+        self.start(self.target(), self.forwarded, other)
+        clients = [harness.Client(self.forwarded) for _ in range(256)]
+        for client in clients:
+            self.assert_gone(client.sock)
+            client.close()
+
+        def told():
+            with harness.Client(other) as more:
+                self.assert_gone(more.sock)
+            return "'other.example' is not looked up: 256 others are" in self.daemon.stderr
+        # The log tells of a few failures at once only.
+        harness.until(told, "a record")
+        self.assert_answers()
+
     def test_connect_timeout(self):
         self.forwarded = self.forward("tcp:guestwire.example:80", connect_timeout="300ms")
         self.start(self.target(), self.forwarded)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -79,9 +81,46 @@ static void test_left_alone(void **state)
         assert_null(account_lookup_free(NULL));
 }
 
+/* A name service that hangs, as long as the test has it. */
+static pthread_mutex_t hanging = PTHREAD_MUTEX_INITIALIZER;
+
+int getpwnam_r(const char *name, struct passwd *entry, char *room, size_t size, struct passwd **ret)
+{
+        (void)pthread_mutex_lock(&hanging);
+        (void)pthread_mutex_unlock(&hanging);
+        *ret = NULL;
+        return strcmp(name, "root") == 0 ? getpwuid_r(0, entry, room, size, ret) : 0;
+}
+
+/* Those whose callers have left count: their threads are there still. */
+static void test_there_are_only_so_many(void **state)
+{
+        _cleanup_account_ Account a = ACCOUNT_NULL;
+        AccountLookup *all[ACCOUNT_LOOKUPS_MAX], *more = NULL;
+
+        assert_int_equal(pthread_mutex_lock(&hanging), 0);
+        for (size_t i = 0; i < ELEMENTSOF(all); i++)
+                assert_int_equal(account_lookup_start("no-such-user", &all[i]), 0);
+        for (size_t i = 0; i < ELEMENTSOF(all) / 2; i++)
+                all[i] = account_lookup_free(all[i]);
+        assert_int_equal(account_lookup_start("root", &more), -EBUSY);
+        assert_null(more);
+        assert_int_equal(pthread_mutex_unlock(&hanging), 0);
+        for (size_t i = ELEMENTSOF(all) / 2; i < ELEMENTSOF(all); i++) {
+                assert_int_equal(wait_for(all[i], &a), -ENOENT);
+                all[i] = account_lookup_free(all[i]);
+        }
+        assert_int_equal(account_lookup_start("root", &more), 0);
+        assert_int_equal(wait_for(more, &a), 0);
+        assert_root(&a);
+        more = account_lookup_free(more);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                /* Before others have left threads to themselves. */
+                cmocka_unit_test(test_there_are_only_so_many),
                 cmocka_unit_test(test_by_name_and_by_number),
                 cmocka_unit_test(test_nobody_of_that_name),
                 cmocka_unit_test(test_in_a_thread),
