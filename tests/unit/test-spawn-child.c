@@ -190,6 +190,19 @@ static void test_stopped_in_its_exec(void **state)
         hanging_done(&h);
 }
 
+/* A user's own processes are kept out of a child that is to be his program: of one that can be
+ * neither traced nor dumped /proc has root as the owner. The kernel makes it so when credentials
+ * change. */
+static void assert_hidden(const Spawn *p)
+{
+        char path[64];
+        struct stat st;
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/mem", (int)spawn_pid(p));
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_uid, 0);
+}
+
 /* Who becomes another user does not so in our memory: what keeps him out of it would stay. */
 static void test_other_user(void **state)
 {
@@ -213,6 +226,8 @@ static void test_other_user(void **state)
                 p = start_hanging(w, &s, &h);
                 if (shares_our_memory(p) >= 0)
                         assert_int_equal(shares_our_memory(p), i == 0 && has_clone3());
+                if (i == 1)
+                        assert_hidden(p);
                 hanging_release(&h);
                 run_until_ended(w, i + 1);
                 hanging_done(&h);
