@@ -242,7 +242,12 @@ char *spawn_job_problem(const SpawnJob *job)
 {
         const SpawnReport *report = &job->area->report;
         const SpawnSettings *s = &job->settings;
-        const char *why = strerror(report->error);
+        const char *why = strerror(report->error), *what_to_do = "";
+
+        /* Root that may not is held by the service's sandbox: see the unit. */
+        if (report->error == EPERM && geteuid() == 0)
+                what_to_do = "; the agent's own unit keeps it from that: use scope = unit, or see "
+                             "SANDBOX in guestwired(8)";
 
         switch (report->step) {
         case SPAWN_STEP_EXECUTE:
@@ -250,11 +255,13 @@ char *spawn_job_problem(const SpawnJob *job)
         case SPAWN_STEP_DIRECTORY:
                 return text_format("cannot change to directory %s: %s", s->directory, why);
         case SPAWN_STEP_USER:
-                return text_format("cannot become user %u: %s", (unsigned)s->uid, why);
+                return text_format("cannot become user %u: %s%s", (unsigned)s->uid, why,
+                                   what_to_do);
         case SPAWN_STEP_GROUP:
-                return text_format("cannot become group %u: %s", (unsigned)s->gid, why);
+                return text_format("cannot become group %u: %s%s", (unsigned)s->gid, why,
+                                   what_to_do);
         case SPAWN_STEP_GROUPS:
-                return text_format("cannot take the supplementary groups: %s", why);
+                return text_format("cannot take the supplementary groups: %s%s", why, what_to_do);
         case SPAWN_STEP_CGROUP:
                 return text_format("cannot enter a control group: %s", why);
         case SPAWN_STEP_FDS:

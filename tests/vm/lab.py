@@ -339,6 +339,13 @@ class TestCase(HostCase):
             LABORATORY.keep()
             self.guest.run("rm -f /var/crash/*")
         self.assertEqual(cores, "", "programs of the guest have dumped core")
+        self.assertEqual(self.denials(), "", "AppArmor has refused the agent something")
+
+    def denials(self):
+        """What AppArmor has refused the agent since this was asked the last time."""
+        return self.guest.out("journalctl", "-b", "-q", "-o", "cat", "_TRANSPORT=kernel",
+                              "_TRANSPORT=audit", "--cursor-file=/run/laboratory-denials",
+                              "--grep", 'apparmor="DENIED".*profile="guestwired"', check=False)
 
     def call(self, method, *params, port=1001, status=0):
         """The result of a call of the first guest's agent, or with status 1 the error."""

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""guestwire cp between the host and its guest, under the unit as it is shipped."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import harness
+import lab
+
+MIB = 1 << 20
+PARTIAL = ".%s.guestwire-part"
+
+
+class Cp(lab.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.wait_ping()
+        self.here = tempfile.mkdtemp(prefix="guestwire-cp.", dir="/var/tmp")
+        self.addCleanup(shutil.rmtree, self.here)
+
+    def there(self, path, port=1001):
+        """A file of the guest's, as cp wants it."""
+        return "%s:%s" % (self.guest.target(port), path)
+
+    def forget_after(self, *paths):
+        self.addCleanup(self.guest.run, "rm", "-rf", *paths)
+
+    def cp(self, *words, **options):
+        return self.guestwire("cp", *words, timeout=3 * lab.DEADLINE, **options)
+
+    def random(self, name, size):
+        """A file here with nothing in it that repeats: its path and its hash."""
+        path, digest = os.path.join(self.here, name), hashlib.sha256()
+        with open(path, "wb") as file:
+            for _ in range(size // MIB):
+                piece = os.urandom(MIB)
+                digest.update(piece)
+                file.write(piece)
+        return path, digest.hexdigest()
+
+    def hash_here(self, path):
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while piece := file.read(MIB):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def hash_there(self, path):
+        """As the guest's own tools see it."""
+        return self.guest.out("sha256sum", path, timeout=2 * lab.DEADLINE).split()[0]
+
+    def test_256_mib_by_hash(self):
+        source, wanted = self.random("source", 256 * MIB)
+        home, tmp, etc = ("%s/laboratory.cp" % f for f in ("/home/someone", "/tmp", "/etc"))
+        self.forget_after(home, tmp, etc)
+        self.cp(source, self.there(home))
+        self.assertEqual(self.hash_there(home), wanted)
+        back = os.path.join(self.here, "back")
+        self.cp(self.there(home), back)
+        self.assertEqual(self.hash_here(back), wanted)
+        for path in (tmp, etc):
+            self.cp(back, self.there(path))
+            self.assertEqual(self.hash_there(path), wanted, path)
+        # Beside them nothing is left of how they came.
+        self.assertEqual(self.guest.out("ls -A /home/someone /tmp /etc | grep -c guestwire-",
+                                        check=False), "0")
+
+    def test_back_from_tmp_and_etc(self):
+        for folder in ("/tmp", "/etc"):
+            with self.subTest(folder):
+                path = folder + "/laboratory.cp"
+                self.forget_after(path)
+                wanted = self.guest.out(
+                    "head -c %d /dev/urandom | tee %s | sha256sum" % (16 * MIB, path)).split()[0]
+                back = os.path.join(self.here, "back")
+                self.cp(self.there(path), back)
+                self.assertEqual(self.hash_here(back), wanted)
+
+    def test_a_tree(self):
+        """As another user, and with what a tree has besides files."""
+        tree = os.path.join(self.here, "tree")
+        for folder in ("", "a", "a/b", "empty"):
+            os.mkdir(os.path.join(tree, folder))
+        for i in range(40):
+            with open("%s/a/b/%d" % (tree, i), "w", encoding="ascii") as file:
+                file.write("%d\n" % i)
+        os.symlink("b/7", tree + "/a/link")
+        with open(tree + "/holes", "wb") as file:
+            file.truncate(1 << 30)
+        os.chmod(tree + "/a", 0o750)
+        os.utime(tree + "/a/b/7", ns=(10 ** 18, 10 ** 18))
+        self.forget_after("/home/someone/tree")
+        self.cp("-rp", "-u", "someone", tree, self.there("/home/someone"))
+        self.assertEqual(self.guest.out(
+            "cd /home/someone/tree && find . -type f | wc -l; readlink a/link; stat -c %a:%U a; "
+            "stat -c %Y:%U a/b/7; find empty -type d; du -m holes | cut -f 1"),
+            "41\nb/7\n750:someone\n1000000000:someone\nempty\n0")
+        back = os.path.join(self.here, "back")
+        self.cp("-rp", self.there("/home/someone/tree"), back)
+        os.unlink(back + "/holes")
+        os.unlink(tree + "/holes")
+        subprocess.run(["diff", "-r", "--no-dereference", tree, back], check=True)
+        self.assertEqual(os.stat(back + "/a/b/7").st_mtime_ns, 10 ** 18)
+        self.assertEqual(os.lstat(back + "/a").st_mode & 0o7777, 0o750)
+
+    def test_from_the_guest_to_itself(self):
+        self.forget_after("/tmp/laboratory.cp", "/home/someone/laboratory.cp")
+        self.guest.run("head -c %d /dev/urandom >/tmp/laboratory.cp" % (4 * MIB))
+        self.cp(self.there("/tmp/laboratory.cp"), self.there("/home/someone/laboratory.cp"))
+        self.guest.run("cmp /tmp/laboratory.cp /home/someone/laboratory.cp")
+
+    def test_cut_and_resumed(self):
+        """Cut twice, by us and by the agent's end; then it goes on where it was."""
+        path, partial = "/home/someone/laboratory.cp", "/home/someone/" + PARTIAL % "laboratory.cp"
+        self.forget_after(path, partial)
+        source, wanted = self.random("source", 32 * MIB)
+        with open(source, "rb") as file:
+            content = file.read()
+        process = self.begin("--resume", "-", self.there(path))
+        self.feed(process, content[:8 * MIB], partial)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=lab.DEADLINE)[1].decode()
+        self.assertEqual(process.returncode, -signal.SIGTERM, said)
+        self.assertIn("is kept", said)
+        harness.until(lambda: not self.helpers(), "the helper has gone", lab.DEADLINE)
+        kept = int(self.guest.out("stat -c %s", partial))
+        self.assertGreater(kept, MIB)
+        self.guest.run("test ! -e " + path)
+
+        done = self.cp("--resume", "--json", source, self.there(path), status=0)
+        self.assertEqual(self.hash_there(path), wanted, done)
+        self.guest.run("test ! -e " + partial)
+
+    def test_a_restart_cuts_it(self):
+        path = "/tmp/laboratory.cp"
+        self.forget_after(path)
+        process = self.begin("-", self.there(path))
+        self.feed(process, os.urandom(4 * MIB), "/tmp/.laboratory*")
+        self.guest.run("systemctl restart guestwired")
+        # Our end of its standard input stays open: it hears of it from the connection alone.
+        self.assertEqual(process.wait(lab.DEADLINE), 3)
+        said = process.communicate()[1].decode()
+        self.assertRegex(said, "cut off: .* had been sent")
+        self.wait_ping()
+        harness.until(lambda: self.guest.out("ls -A /tmp | grep -c laboratory",
+                                             check=False) == "0",
+                      lambda: self.guest.out("ls -A /tmp"), lab.DEADLINE)
+
+    def begin(self, *words):
+        process = subprocess.Popen(
+            [os.path.join(lab.IMAGE, "host/usr/bin/guestwire"), "cp", *words],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.stdin.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def feed(self, process, data, pattern):
+        """Writes that to its standard input, and waits until the guest has some of it."""
+        process.stdin.write(data)
+        process.stdin.flush()
+        harness.until(lambda: self.guest.run(
+            "test $(stat -c %%s %s) -gt %d" % (pattern, MIB), check=False).status == 0,
+            "a part of it has arrived", lab.DEADLINE)
+
+    def helpers(self):
+        return self.guest.out("pgrep -f '[i]nternal-files'", check=False)
