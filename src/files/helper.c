@@ -188,7 +188,12 @@ static void helper_greet(Helper *h, FileJob *j)
                 return;
         }
         r = user ? identity_become(user) : 0;
-        if (r == -EPERM)
+        if (r == -EPERM && geteuid() == 0)
+                job_refuse(j, REASON_UNSUPPORTED, r,
+                           "the agent's own unit keeps it from becoming %s: use scope = unit, or "
+                           "see SANDBOX in guestwired(8)",
+                           user);
+        else if (r == -EPERM)
                 job_refuse(j, REASON_UNSUPPORTED, r, "guestwired is not root and cannot become %s",
                            user);
         else if (r < 0)

@@ -2,6 +2,8 @@
 """Power, time and names of a whole guest, by systemd's own services."""
 
 import json
+import os
+import subprocess
 import time
 
 import harness
@@ -87,18 +89,79 @@ class Power(lab.TestCase):
         with open(self.other.path("console"), encoding="utf-8", errors="replace") as console:
             self.assertIn("reboot: " + word, console.read())
 
+    def begin(self, *words):
+        """The client with something that runs on, which has said `begun`."""
+        process = subprocess.Popen(
+            [os.path.join(lab.IMAGE, "host/usr/bin/guestwire"), *words], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            self.addCleanup(stream.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def begun(self, *words):
+        process = self.begin(*words)
+        self.assertEqual(process.stdout.readline(), b"begun\n")
+        return process
+
+    def end(self, process):
+        """Its exit status and what it has said about it."""
+        status = process.wait(lab.BOOT)
+        return status, process.stderr.read().decode()
+
+    def dial(self, port, text):
+        """A connection on which that was sent, and something has come back."""
+        sock = lab.dial(self.other.mux, port)
+        self.addCleanup(sock.close)
+        sock.sendall(text)
+        self.assertTrue(sock.recv(4096))
+        sock.settimeout(lab.BOOT)
+        return sock
+
     def test_shutdown(self):
-        # A host that waits for more of a stream is told that there is no more.
-        waiting = lab.dial(self.other.mux, 1001)
-        self.addCleanup(waiting.close)
-        waiting.sendall(b'{"jsonrpc":"2.0","id":1,"method":"agent.ping"}\n')
-        self.assertIn(b'"id":1', waiting.recv(4096))
+        """A host that waits for more of a stream, of whatever kind, is told that there is no
+        more; nobody is left hanging."""
+        program = ("sh", "-c", "echo begun; exec sleep 98765")
+        streams = [self.begun("exec", self.target, "--", *program),
+                   self.begun("exec", self.target, "--", "sh", "-c",
+                              "trap '' TERM; echo begun; while :; do sleep 98765; done")]
+        job = self.guestwire("exec", "--detach", self.target, "--", *program).stdout.strip()
+        streams += [self.begun("attach", self.target, job), self.begin("wait", self.target, job)]
+        waiting = [self.dial(1001, b'{"jsonrpc":"2.0","id":1,"method":"agent.ping"}\n'),
+                   self.dial(7, b"echo"), self.dial(22, b"SSH-2.0-laboratory\r\n")]
+        connected = self.begin("connect", self.target, "7")
+        connected.stdin.write(b"begun\n")
+        connected.stdin.flush()
+        self.assertEqual(connected.stdout.readline(), b"begun\n")
+        copied = self.begin("cp", "-", self.target + ":/root/copied")
+        copied.stdin.write(b"x" * (1 << 20))
+        copied.stdin.flush()
+        harness.until(lambda: self.other.out("ls -A /root | grep -c copied", check=False) == "1",
+                      "the copy has begun", lab.DEADLINE)
+
         done = self.guestwire("shutdown", "--json", self.target, "-m", "Good night")
         self.assertEqual(json.loads(done.stdout), {"mode": "poweroff"})
-        waiting.settimeout(lab.BOOT)
-        self.assertEqual(waiting.recv(4096), b"")
+        for process in streams:
+            with self.subTest(lab.quote(*process.args[1:])):
+                status, said = self.end(process)
+                print("# %s: %d, %s" % (process.args[1], status, said.strip()))
+        print("# connect", self.end(connected))
+        print("# cp", self.end(copied))
+        for sock in waiting:
+            while sock.recv(4096):
+                pass
         self.wait_end("Power down")
 
     def test_reboot(self):
         self.guestwire("reboot", self.target)
         self.wait_end("Restarting system")
+
+
+class Sleep(lab.TestCase):
+    def test_what_the_guest_cannot(self):
+        """Refused by name before anything happens: this guest has no swap to hibernate to."""
+        self.wait_ping()
+        print(self.guest.out("cat /sys/power/state; for m in CanSuspend CanHibernate; do busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager $m; done", check=False))
+        error = self.call("system.shutdown", "mode=hibernate", status=1)
+        print(error)

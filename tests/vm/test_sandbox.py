@@ -267,7 +267,8 @@ class Inside(TestCase):
     CONFIG = ("[port 4000]\nhandler = exec\ntrust = peers\nscope = agent\nuser = someone\n"
               "command = /usr/bin/id -un\n"
               "[method lab.who]\ncommand = /usr/bin/id -un\nscope = agent\nuser = someone\n"
-              "output = text\n")
+              "output = text\n"
+              "[port 4001]\ntrust = peers\nscope = agent\n")
 
     def test_another_user_needs_a_drop_in(self):
         self.drop_in("users", self.CONFIG)
@@ -282,6 +283,9 @@ class Inside(TestCase):
         error = self.call("lab.who", status=1)
         self.assertIn(self.WHAT_TO_DO, json.dumps(error) +
                       "".join(e["MESSAGE"] for e in self.journal(since=since)))
+        error = self.call("file.stat", "path=/home/someone", "user=someone", port=4001, status=1)
+        self.assertEqual(error["data"]["reason"], "unsupported", error)
+        self.assertIn(self.WHAT_TO_DO, error["message"])
 
         # The one of the manual.
         page = self.guest.out("gzip -dc /usr/share/man/man8/guestwired.8.gz")
@@ -292,6 +296,10 @@ class Inside(TestCase):
         self.assertEqual(done["stdout"], "someone\nsomeone\nCapEff:\t0000000000000000\n")
         self.assertEqual(self.connect(4000).recv(100), b"someone\n")
         self.assertEqual(self.call("lab.who"), "someone\n")
+        found = self.call("file.stat", "path=/home/someone", "user=someone", port=4001)
+        self.assertEqual(found["user"], "someone")
+        error = self.call("file.list", "path=/root", "user=someone", port=4001, status=1)
+        self.assertEqual(error["data"]["errno"], "EACCES", error)
         # And it can be ended by who is not its user any more.
         error = self.shell("trap '' TERM; sleep 98765", "scope=agent", "user=someone",
                            "timeout_ms=1000", "kill_timeout_ms=200", status=1)
