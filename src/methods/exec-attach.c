@@ -190,7 +190,8 @@ static void reader_on_cancel(Call *call, CallEnd why, void *userdata)
 
         (void)reader_free(r);
         job_left(job);
-        call_fail(call, REASON_CANCELLED, 0, "Cancelled: the job goes on");
+        call_fail_ended(call, why,
+                        why == CALL_SHUTDOWN ? "the job is being ended" : "the job goes on");
 }
 
 static size_t reader_raw_data(Call *call, uint8_t channel, const char *data, size_t n,

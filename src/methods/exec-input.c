@@ -48,7 +48,7 @@ static Writer *writer_free(Writer *w)
 static void writer_on_cancel(Call *call, CallEnd why, void *userdata)
 {
         (void)writer_free(userdata);
-        call_fail(call, REASON_CANCELLED, 0, "Cancelled: the input may still be read");
+        call_fail_ended(call, why, "the input may still be read");
 }
 
 static void writers_answer(ExecInput *in)

@@ -358,9 +358,8 @@ static void start_on_cancel(Call *call, CallEnd why, void *userdata)
         job->start = NULL;
         if (why == CALL_CANCELLED)
                 program_stop(job->program);
-        call_fail(call, REASON_CANCELLED, 0,
-                  why == CALL_CANCELLED ? "Cancelled: the program is being ended"
-                                        : "Cancelled: the job goes on");
+        call_fail_ended(call, why,
+                        why == CALL_GONE ? "the job goes on" : "the program is being ended");
 }
 
 void exec_start(Call *call, json_object *params, void *userdata)
@@ -402,7 +401,8 @@ void exec_start(Call *call, json_object *params, void *userdata)
 static void waiter_on_cancel(Call *call, CallEnd why, void *userdata)
 {
         (void)waiter_free(userdata);
-        call_fail(call, REASON_CANCELLED, 0, "Cancelled: the job goes on");
+        call_fail_ended(call, why,
+                        why == CALL_SHUTDOWN ? "the job is being ended" : "the job goes on");
 }
 
 static int waiter_on_timeout(sd_event_source *source, uint64_t usec, void *userdata)

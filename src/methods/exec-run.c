@@ -346,7 +346,7 @@ static void run_on_cancel(Call *call, CallEnd why, void *userdata)
         }
         program_resume(run->program);
         if (why != CALL_CANCELLED)
-                call_fail(call, REASON_CANCELLED, 0, "Cancelled: the program is being ended");
+                call_fail_ended(call, why, "the program is being ended");
 }
 
 Program *run_program_of(const Call *call)

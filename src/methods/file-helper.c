@@ -292,7 +292,7 @@ static void on_cancel(Call *call, CallEnd why, void *userdata)
                 else
                         file_call_free(c);
         }
-        call_fail(call, REASON_CANCELLED, 0, "Cancelled: what was done is done");
+        call_fail_ended(call, why, "what was done is done");
 }
 
 /* The connection has ended, and with it all of its calls. */

@@ -187,7 +187,7 @@ static void run_on_cancel(Call *call, CallEnd why, void *userdata)
                 return;
         /* Nobody will wait for its end any more. The run may go with the call. */
         run->call = NULL;
-        call_fail(call, REASON_CANCELLED, 0, "Cancelled: the program is being ended");
+        call_fail_ended(call, why, "the program is being ended");
 }
 
 /* `data` of an error: the end of standard error. NULL without memory, which costs no more than

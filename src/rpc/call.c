@@ -160,6 +160,12 @@ void call_fail_passed(Call *call, const char *json, size_t length)
         call_end_error(call, &(CallError){ .passed = json, .passed_length = length }, "error");
 }
 
+void call_fail_ended(Call *call, CallEnd why, const char *what)
+{
+        call_fail(call, REASON_CANCELLED, 0, "%s: %s",
+                  why == CALL_SHUTDOWN ? "The agent stops" : "Cancelled", what);
+}
+
 void call_fail_params(Call *call, const char *format, ...)
 {
         char message[512];

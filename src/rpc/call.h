@@ -44,6 +44,8 @@ typedef enum CallEnd {
  * the caller is gone (CALL_GONE) nothing but its end may be asked of the call.
  */
 typedef void (*CallCancelFunction)(Call *call, CallEnd why, void *userdata);
+/* Ends it so, and says why: `what` becomes of what it did. */
+void call_fail_ended(Call *call, CallEnd why, const char *what);
 /* An ASYNC method sets this before it returns. */
 void call_set_cancel(Call *call, CallCancelFunction f, void *userdata);
 

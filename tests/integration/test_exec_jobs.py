@@ -140,6 +140,27 @@ class Jobs(JobCase):
         self.daemon.stop()
         self.assert_gone(*pids)
 
+    def test_who_waits_is_told_that_the_agent_stops(self):
+        """Not that the job goes on, which it does for those who only leave."""
+        self.daemon.stop()
+        self.start(self.target(), agent=dict(self.agent, shutdown_timeout="100ms"))
+        self.client = self.connect()
+        number = self.start_job("trap '' TERM; echo ready; while :; do sleep 1000; done")
+        waits = [self.begin("exec.attach", job=number)]
+        self.assertEqual(output([self.client.read()]), b"ready\n")
+        waits += [self.begin("exec.wait", job=number), self.begin(argv=["sleep", "1000"])]
+        self.client.call("agent.ping")
+        self.daemon.process.send_signal(signal.SIGTERM)
+        told = {}
+        for _ in waits:
+            message = self.client.read()
+            told[message["id"]] = message["error"]
+        for ident, what in zip(waits, ("job", "job", "program")):
+            self.assert_reason(told[ident], "cancelled")
+            self.assertEqual(told[ident]["message"], "The agent stops: the %s is being ended" % what)
+        self.client.close()
+        self.daemon.expect_exit(0)
+
     def test_wrong_parameters(self):
         for method, params in (
                 ("exec.start", {}), ("exec.start", {"argv": ["true"], "output": "capture"}),

@@ -230,14 +230,13 @@ class Beyond(TestCase):
         """To a socket that its owner alone may reach, in a folder mounted after our start."""
         uid = self.guest.out("id -u someone")
         folder = "/run/user/" + uid
-        self.addCleanup(self.guest.run, "systemctl stop laboratory-server "
-                        "user-runtime-dir@%s.service" % uid, check=False)
-        self.guest.run("systemctl start user-runtime-dir@%s.service" % uid)
+        self.addCleanup(self.guest.run, "systemctl stop laboratory-server", check=False)
         self.guest.write("/run/server.py", SERVER)
-        # As a notification: when it listens.
+        # As logind does it. The folder is there for as long as somebody needs it.
         self.guest.run("systemd-run -q --collect --unit=laboratory-server -p Type=notify "
-                       "-p User=someone -p NotifyAccess=all python3 /run/server.py %s/server"
-                       % folder)
+                       "-p User=someone -p Requires=user-runtime-dir@%s.service "
+                       "-p After=user-runtime-dir@%s.service python3 /run/server.py %s/server"
+                       % (uid, uid, folder))
         self.assertEqual(self.guest.out("stat -c %%a:%%U %s %s/server" % (folder, folder)),
                          "700:someone\n600:someone")
         self.drop_in("session", "[port 4000]\nhandler = forward\nto = unix:%s/server\n" % folder)

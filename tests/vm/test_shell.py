@@ -142,7 +142,7 @@ class Shell(lab.TestCase):
         person.command("echo sta\"tus\"=$?")
         person.wait_for(r"status=130\r\n")
         person.type("\x04")
-        self.assertEqual(person.wait(), 130)
+        self.assertEqual(person.wait(), 0)
         self.wait_gone()
 
     def test_the_client_is_killed(self):
