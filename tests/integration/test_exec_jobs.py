@@ -157,7 +157,8 @@ class Jobs(JobCase):
             told[message["id"]] = message["error"]
         for ident, what in zip(waits, ("job", "job", "program")):
             self.assert_reason(told[ident], "cancelled")
-            self.assertEqual(told[ident]["message"], "The agent stops: the %s is being ended" % what)
+            self.assertEqual(told[ident]["message"],
+                             "The agent stops: the %s is being ended" % what)
         self.client.close()
         self.daemon.expect_exit(0)
 
