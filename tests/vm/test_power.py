@@ -68,9 +68,8 @@ class Clock(lab.TestCase):
         self.assertEqual(error["code"], harness.INVALID_PARAMS)
 
 
-class Power(lab.TestCase):
+class Power(lab.HostCase):
     def setUp(self):
-        super().setUp()
         # A guest of its own, in the sibling's place.
         self.forget()
         self.other = lab.LABORATORY.guest(lab.SIBLING)
