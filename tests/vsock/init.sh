@@ -3,7 +3,7 @@
 #
 # Process 1 of the user-mode Linux that uml.sh boots. The root is the real machine's file
 # system, mounted read-only: what a test writes stays in the tmpfs mounts below, and only
-# the folder named by guestwire.state= reaches the outside.
+# the folder named by guestwire.state=, and the one that is named there, reach the outside.
 
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -25,6 +25,8 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs -o mode=0755 tmpfs /run
 mkdir /run/state /run/kept /run/lock
 mount -t hostfs -o "$state" none /run/state
+test ! -e /run/state/shared ||
+        mount -t hostfs -o "$(cat /run/state/shared)" none /run/state/output
 
 # /tmp becomes a fresh tmpfs, but the source and build folders may lie under it.
 n=0

@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Runs tests/integration over real AF_VSOCK in user-mode Linux, all in one guest, and passes
-# the results on as one TAP stream. Where that guest cannot run here, all of it is skipped,
-# loudly; with MUST_RUN=1 that is a failure.
+# Runs tests/integration over real AF_VSOCK in user-mode Linux, in as many guests as there are
+# CPUs up to two, since each guest has one. Passes the results on as one TAP stream. Where no
+# guest can run here, all of it is skipped, loudly; with MUST_RUN=1 that is a failure.
+#
+# UML_GUESTS   how many guests
 
 set -u
 
@@ -30,39 +32,88 @@ if grep -q __asan_init "$builddir/guestwired"; then
         give_up "AddressSanitizer's shadow memory cannot be mapped in user-mode Linux"
 fi
 
+guests=${UML_GUESTS:-$(nproc)}
+test -n "${UML_GUESTS:-}" || test "$guests" -le 2 || guests=2
+
 output=$(mktemp -d) || exit 1
-trap 'rm -rf "$output"' EXIT
+case $output in
+*[!A-Za-z0-9/._-]*) # A mount option inside of the guests.
+        rmdir "$output"
+        output=$(TMPDIR=/tmp mktemp -d) || exit 1
+        ;;
+esac
+running=
+cleanup() {
+        for pid in $running; do
+                kill "$pid" 2>/dev/null
+        done
+        # Their folders are theirs to remove.
+        wait
+        rm -rf "$output"
+}
+trap cleanup EXIT
 trap 'exit 143' INT TERM HUP
 
-# What the guest runs: each file's TAP and exit status go to the outside's folder as it ends.
+# First what takes modules out: sockets of other tests can hold them for minutes. Then what takes
+# longest, so that all guests end at the same time.
+order="test_vsock test_token test_forward_pressure test_methods test_cli_streams test_file_streams"
+for test in "$srcdir"/tests/integration/test_*.py; do
+        name=$(basename "$test" .py)
+        case " $order " in
+        *" $name "*) ;;
+        *) order="$order $name" ;;
+        esac
+done
+export order
+
+# What each guest runs: of the files that no other has taken the next. Its TAP and exit status go
+# to the outside's folder as it ends.
 # shellcheck disable=SC2016
 inside='
         export GUESTWIRE_TEST_TRANSPORT=vsock
-        # First what takes modules out: sockets of other tests can hold them for minutes.
-        for test in "$srcdir"/tests/integration/test_vsock.py \
-                "$srcdir"/tests/integration/test_[!v]*.py; do
-                name=$(basename "$test" .py)
-                "$PYTHON" -B "$test" >"/run/state/output/$name.tap" 2>&1 </dev/null
-                echo $? >"/run/state/output/$name.status"
+        cd /run/state/output || exit 1
+        for name in $order; do
+                mkdir "$name.taken" 2>/dev/null || continue
+                begin=$(date +%s)
+                (cd "$OLDPWD" && "$PYTHON" -B "$srcdir/tests/integration/$name.py") \
+                        >"$name.tap" 2>&1 </dev/null
+                echo $? >"$name.status"
+                echo "# $name: $(($(date +%s) - begin)) s" >"$name.time"
         done'
-PYTHON=$python UML_OUTPUT=$output UML_TIMEOUT=${UML_TIMEOUT:-2400} UML_MEMORY=1G \
-        sh "$here/uml.sh" sh -c "$inside" >"$output/console" 2>&1
-status=$?
+guest=0
+while test "$guest" -lt "$guests"; do
+        guest=$((guest + 1))
+        PYTHON=$python UML_OUTPUT=$output UML_TIMEOUT=${UML_TIMEOUT:-2400} UML_MEMORY=1G \
+                sh "$here/uml.sh" sh -c "$inside" >"$output/console.$guest" 2>&1 &
+        running="$running $!"
+done
+guest=0
+booted=
+for pid in $running; do
+        guest=$((guest + 1))
+        wait "$pid"
+        status=$?
+        if test "$status" != 0; then
+                echo "# guest $guest of $guests: exit status $status"
+                sed 's/^/# /' "$output/console.$guest"
+        fi
+        # A guest that never came up may be skipped; one that fell over may not.
+        test "$status" = 125 || booted=1
+done
+running=
 
-# The guest wrote all it had to say or there is no verdict.
-for test in "$srcdir"/tests/integration/test_*.py; do
-        name=$(basename "$test" .py)
+# The guests wrote all they had to say or there is no verdict.
+for name in $order; do
         if ! test -s "$output/$name.status"; then
-                sed 's/^/# /' "$output/console"
-                test ! -e "$output/$name.tap" || sed 's/^/# /' "$output/$name.tap"
-                # A guest that never came up may be skipped; one that fell over may not.
-                if test "$status" = 125 && ! ls "$output"/*.tap >/dev/null 2>&1; then
-                        give_up "$(tail -n 1 "$output/console")"
+                if test -z "$booted" && ! ls "$output"/*.taken >/dev/null 2>&1; then
+                        give_up "$(tail -n 1 "$output/console.1")"
                 fi
-                echo "Bail out! no result of $name (uml.sh: $status)"
+                test ! -e "$output/$name.tap" || sed 's/^/# /' "$output/$name.tap"
+                echo "Bail out! no result of $name"
                 exit 1
         fi
 done
+cat "$output"/*.time
 
 for test in "$srcdir"/tests/integration/test_*.py; do
         name=$(basename "$test" .py)

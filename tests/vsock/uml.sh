@@ -10,7 +10,8 @@
 # UML_MEMORY    the guest's memory (default 512M)
 # UML_MODULES   the modules inserted at boot; empty for none
 # UML_FOLDERS   further folders that must be visible, one a line, if they lie under /tmp
-# UML_OUTPUT    a folder of this machine that the guest may write to, there /run/state/output
+# UML_OUTPUT    a folder of this machine that the guest writes to, there /run/state/output;
+#               several guests may share one
 #
 # UML_INTERACTIVE  not empty: this terminal becomes the guest's
 #
@@ -90,6 +91,9 @@ echo "$modules" >"$state/modules"
         echo "exec $(quote "$@")"
 } >"$state/command"
 mkdir "$state/output"
+if test -n "${UML_OUTPUT:-}"; then
+        (cd "$UML_OUTPUT" && pwd) >"$state/shared" || fail "no folder $UML_OUTPUT"
+fi
 test -z "${UML_INTERACTIVE:-}" || : >"$state/interactive"
 
 # Descriptors 3 and 4 are the guest's second console.
@@ -108,9 +112,6 @@ ended=$?
 uml=
 exec 3<&- 4>&-
 
-if test -n "${UML_OUTPUT:-}"; then
-        cp -R "$state/output/." "$UML_OUTPUT/"
-fi
 if ! test -e "$state/status"; then
         tail -n 20 "$state/console" | sed 's/^/uml.sh: /' >&2
         test ! -e "$state/boot-errors" || sed 's/^/uml.sh: /' "$state/boot-errors" >&2
