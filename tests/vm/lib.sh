@@ -38,6 +38,18 @@ hash() {
         sha256sum | cut -c 1-16
 }
 
+# tree_files: the files of a checkout, whoever owns it, or of an unpacked tarball.
+tree_files() (
+        cd "$top" || exit 1
+        if git -c safe.directory="$top" rev-parse --git-dir >/dev/null 2>&1; then
+                git -c safe.directory="$top" ls-files -co --exclude-standard
+        else
+                find . -type f | cut -c 3-
+        fi | while read -r file; do
+                test ! -f "$file" || echo "$file"
+        done | sort
+)
+
 # forget PREFIX KEPT: of what is named so, all but the newest three and the kept one go.
 forget() {
         find "$cache" -maxdepth 1 -name "$1*" ! -name '*.lock' -printf '%T@ %p\n' | sort -rn |
