@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/notify.h"
+#include "daemon/stranger.h"
 #include "handlers/events.h"
 
 /* What is ours in the store begins so; a socket unit's are named after the unit. */
@@ -20,17 +21,21 @@
 typedef struct PassedSocket PassedSocket;
 
 struct PassedSocket {
-        int fd;     /* negative: taken, or refused */
+        int fd;     /* negative: taken, or closed */
         int number; /* as it was passed, for the log */
-        char *name;
+        char *name; /* NULL: it was given away with the socket */
+        ino_t inode;
         Address address;
         bool wanted; /* a section has its address, but cannot take it yet */
+        bool taken;
+        bool refused;
+        Stranger *stranger; /* refused, and its callers are turned away */
 };
 
 struct Activation {
+        sd_event *event;
         PassedSocket *sockets;
         size_t n;
-        size_t n_refused;
         size_t store_max;
         size_t n_stored;
         bool full;     /* that has been said */
@@ -39,22 +44,61 @@ struct Activation {
 
 static bool passed_is_stored(const PassedSocket *p)
 {
-        return strncmp(p->name, STORED, strlen(STORED)) == 0;
+        return p->name && strncmp(p->name, STORED, strlen(STORED)) == 0;
+}
+
+static void passed_close(PassedSocket *p)
+{
+        p->stranger = stranger_free(p->stranger);
+        p->fd = fd_close(p->fd);
 }
 
 static void passed_done(PassedSocket *p)
 {
-        p->fd = fd_close(p->fd);
+        passed_close(p);
         free(p->name);
         address_done(&p->address);
+}
+
+/* The same socket can be passed twice, and its callers have then come to both. */
+static bool passed_is_double(const Activation *a, const PassedSocket *p)
+{
+        for (size_t i = 0; i < a->n; i++) {
+                const PassedSocket *other = &a->sockets[i];
+
+                if (other != p && other->inode == p->inode && (other->taken || other->fd >= 0))
+                        return true;
+        }
+        return false;
+}
+
+/* Nobody is left waiting there, where that can be helped. */
+static void passed_turn_away(Activation *a, PassedSocket *p)
+{
+        _cleanup_free_ char *address = NULL, *name = NULL;
+        int r;
+
+        p->refused = true;
+        if (passed_is_double(a, p)) {
+                passed_close(p);
+                return;
+        }
+        address = address_to_text(&p->address);
+        name = text_format("passed fd %d (%s), %s", p->number, p->name ?: "?",
+                           address && *address ? address : "of no address that a section has");
+        r = stranger_new(a->event, p->fd, name ?: "a passed socket", &p->stranger);
+        if (r < 0)
+                passed_close(p);
+        if (r < 0 && r != -EINVAL)
+                log_warning("callers of passed fd %d will wait and not be answered: %s", p->number,
+                            strerror(-r));
 }
 
 static void passed_refuse(Activation *a, PassedSocket *p, const char *why)
 {
         log_record(LOG_ERR, EVENT_LISTEN_FAILED, NULL, "passed fd %d (%s) is refused: %s",
-                   p->number, p->name, why);
-        p->fd = fd_close(p->fd);
-        a->n_refused++;
+                   p->number, p->name ?: "?", why);
+        passed_turn_away(a, p);
 }
 
 /* Of the store: it was of a section that is gone, which is no fault of anybody's. */
@@ -67,12 +111,16 @@ static void passed_drop(Activation *a, PassedSocket *p)
 static int activation_add(Activation *a, int fd, char *name)
 {
         PassedSocket *p = &a->sockets[a->n];
+        struct stat st;
         int r;
 
         *p = (PassedSocket){ .fd = fd, .number = fd, .name = name };
         if (!name)
                 return -ENOMEM;
         a->n++;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        p->inode = st.st_ino;
         if (passed_is_stored(p))
                 a->n_stored++;
         r = listen_address(fd, &p->address);
@@ -98,7 +146,7 @@ static void activation_read_store(Activation *a)
                 a->store_max = (size_t)MIN_OF(max, (uint64_t)SIZE_MAX);
 }
 
-int activation_new(Activation **ret)
+int activation_new(sd_event *event, Activation **ret)
 {
         _cleanup_(activation_freep) Activation *a = NULL;
         char **names = NULL;
@@ -107,6 +155,7 @@ int activation_new(Activation **ret)
         a = calloc(1, sizeof(*a));
         if (!a)
                 return -ENOMEM;
+        a->event = sd_event_ref(event);
         activation_read_store(a);
         n = sd_listen_fds_with_names(true, &names);
         if (n < 0) {
@@ -141,13 +190,27 @@ static bool passed_has_its_file(const PassedSocket *p)
 {
         _cleanup_free_ char *name = NULL;
         struct stat st;
+        int r;
 
         if (p->address.kind != ADDRESS_UNIX)
                 return true;
-        if (listen_file_stat(&p->address, &st) < 0)
+        r = listen_file_stat(&p->address, &st);
+        if (!passed_is_stored(p))
+                return r != -ENOENT;
+        if (r < 0)
                 return false;
         name = text_format(STORED "%ju-%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
         return name && strcmp(p->name, name) == 0;
+}
+
+static void passed_lose_file(Activation *a, PassedSocket *p)
+{
+        if (passed_is_stored(p))
+                passed_drop(a, p);
+        else if (!p->stranger)
+                passed_refuse(a, p,
+                              "its file is gone, and one is made anew, which the socket unit knows "
+                              "nothing of: stop guestwired.service, and start that unit again");
 }
 
 int activation_take(Activation *a, const Address *address, const ListenFile *file,
@@ -160,15 +223,18 @@ int activation_take(Activation *a, const Address *address, const ListenFile *fil
 
                 if (p->fd < 0 || !address_equal(&p->address, address))
                         continue;
-                stored = passed_is_stored(p);
-                if (stored && !passed_has_its_file(p)) {
-                        passed_drop(a, p);
+                if (!passed_has_its_file(p)) {
+                        passed_lose_file(a, p);
                         continue;
                 }
+                stored = passed_is_stored(p);
                 r = listen_adopt(p->fd, address, file, ret_problem);
                 p->wanted = r < 0;
                 if (r < 0)
                         return r;
+                p->taken = true;
+                p->refused = false;
+                p->stranger = stranger_free(p->stranger);
                 *ret_keeper = stored ? KEEPER_STORE : KEEPER_UNIT;
                 *ret_name = stored ? TAKE_PTR(p->name) : NULL;
                 return TAKE_FD(p->fd);
@@ -182,8 +248,11 @@ void activation_refuse_rest(Activation *a)
                 _cleanup_free_ char *address = NULL, *why = NULL;
                 PassedSocket *p = &a->sockets[i];
 
-                if (p->fd < 0 || p->wanted)
+                /* Who wants it has just asked, and asks again before this is called again. */
+                if (p->fd < 0 || p->wanted || p->stranger) {
+                        p->wanted = false;
                         continue;
+                }
                 if (passed_is_stored(p)) {
                         passed_drop(a, p);
                         continue;
@@ -197,9 +266,44 @@ void activation_refuse_rest(Activation *a)
         }
 }
 
+bool activation_give_back(Activation *a, int fd)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return false;
+        for (size_t i = 0; i < a->n; i++) {
+                PassedSocket *p = &a->sockets[i];
+
+                if (!p->taken || p->inode != st.st_ino)
+                        continue;
+                p->taken = false;
+                p->fd = fd;
+                passed_turn_away(a, p);
+                return true;
+        }
+        return false;
+}
+
 size_t activation_refused(const Activation *a)
 {
-        return a->n_refused;
+        size_t n = 0;
+
+        for (size_t i = 0; i < a->n; i++)
+                n += a->sockets[i].refused;
+        return n;
+}
+
+size_t activation_unanswered(const Activation *a)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < a->n; i++) {
+                const PassedSocket *p = &a->sockets[i];
+
+                n += p->refused && !p->stranger && !passed_is_double(a, p);
+        }
+        return n;
 }
 
 bool activation_has_store(const Activation *a)
@@ -230,6 +334,9 @@ int activation_store(Activation *a, int fd, const Address *address, char **ret_n
                 a->full = true;
                 return -ENOSPC;
         }
+        /* A name that is to be forgotten may be the new one's too: inodes are used again. */
+        if (!activation_flush(a))
+                return -EAGAIN;
         name = store_name(fd, address);
         if (!name)
                 return -ENOENT;
@@ -281,6 +388,7 @@ Activation *activation_free(Activation *a)
                 passed_done(&a->sockets[i]);
         free(a->sockets);
         text_list_free(a->forget);
+        sd_event_unref(a->event);
         free(a);
         return NULL;
 }

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <systemd/sd-event.h>
 
 #include "base/macros.h"
 #include "io/address.h"
@@ -26,7 +27,7 @@ typedef enum SocketKeeper {
  * Takes what the environment says was passed to us, and the variables out of it. What listens on
  * no address that a section could have is refused here, with an error in the log. 0 or -errno.
  */
-int activation_new(Activation **ret);
+int activation_new(sd_event *event, Activation **ret);
 
 /*
  * The passed socket of this address, made what listen_open() would give: the caller's from now on,
@@ -36,10 +37,19 @@ int activation_new(Activation **ret);
 int activation_take(Activation *a, const Address *address, const ListenFile *file,
                     SocketKeeper *ret_keeper, char **ret_name, char **ret_problem);
 
-/* Those that no section has asked for are closed, each with an error in the log. */
+/*
+ * To be called when each section has asked for its own: what is left is refused, with an error in
+ * the log. Callers who come there are hung up on, until a section of a reload takes it after all.
+ */
 void activation_refuse_rest(Activation *a);
-/* How many of a socket unit's were refused: callers that wait there are not answered. */
+/* Likewise of a socket unit's that was taken, whose section is gone. Whether it was one: fd is
+ * taken over then. */
+bool activation_give_back(Activation *a, int fd);
+/* How many of a socket unit's are refused. */
 size_t activation_refused(const Activation *a);
+/* How many of these nobody looks after, as they are not of a kind that can be: what comes there
+ * stays unread. */
+size_t activation_unanswered(const Activation *a);
 
 /* Whether sockets can be put into the store. */
 bool activation_has_store(const Activation *a);

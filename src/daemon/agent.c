@@ -20,6 +20,9 @@
 #define RETRY_USEC (3U * 1000U * 1000U)
 /* What cancelled calls get, once shutdown-timeout is over, to send their last words. */
 #define STOP_GRACE_USEC (250U * 1000U)
+/* How long who had just come, and said nothing yet, has for that when the agent stops: he would
+ * have been in the queue for the next one, had he come a moment later. */
+#define NEWCOMER_USEC (1000U * 1000U)
 
 static void agent_set_log_level(Agent *a)
 {
@@ -241,6 +244,7 @@ int agent_reload(Agent *a, ConfigErrors *errors)
                            r == -EINVAL ? "see the errors above" : strerror(-r));
         } else {
                 agent_listen(a);
+                activation_refuse_rest(a->activation);
                 idle_configure(a);
                 log_record(LOG_INFO, EVENT_RELOADED, NULL, "configuration reloaded");
         }
@@ -275,6 +279,21 @@ static void agent_each_connection(Agent *a, void (*f)(Connection *))
                         list_foreach_safe (j, &l->connections)
                                 f(CONTAINER_OF(j, Connection, link));
                 }
+}
+
+static void agent_stop_connection(Connection *c)
+{
+        uint64_t now = 0;
+
+        (void)sd_event_now(c->context->event, CLOCK_MONOTONIC, &now);
+        if (connection_idle_since(c) > c->accepted || now - c->accepted >= NEWCOMER_USEC)
+                connection_stop(c);
+}
+
+static int agent_on_newcomers_end(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        agent_each_connection(userdata, connection_stop);
+        return 0;
 }
 
 static int agent_on_stop_end(sd_event_source *source, uint64_t usec, void *userdata)
@@ -325,7 +344,9 @@ void agent_stop(Agent *a)
         status_stopping(a);
         list_foreach (i, &a->listeners)
                 listener_leave(CONTAINER_OF(i, Listener, link));
-        agent_each_connection(a, connection_stop);
+        agent_each_connection(a, agent_stop_connection);
+        if (agent_arm(a, &a->newcomer_timer, NEWCOMER_USEC, agent_on_newcomers_end) < 0)
+                agent_each_connection(a, connection_stop);
         /* Jobs end with us; calls may end by themselves. */
         exec_stop(a->context.exec, agent_on_programs_stopped, a);
         if (agent_is_done(a) || (timeout != TEXT_INFINITY &&
@@ -446,10 +467,10 @@ int agent_new(const char *config_file, int log_level, Config *config, Agent **re
         list_init(&a->listeners);
         list_init(&a->orphans);
 
-        r = activation_new(&a->activation);
+        r = sd_event_default(&a->event);
         if (r < 0)
                 return r;
-        r = sd_event_default(&a->event);
+        r = activation_new(a->event, &a->activation);
         if (r < 0)
                 return r;
         r = agent_add_events(a);
@@ -519,6 +540,7 @@ Agent *agent_free(Agent *a)
                 (void)listener_free(CONTAINER_OF(i, Listener, link));
         sd_event_source_disable_unref(a->retry);
         sd_event_source_disable_unref(a->stop_timer);
+        sd_event_source_disable_unref(a->newcomer_timer);
         sd_event_source_disable_unref(a->sweep);
         sd_event_source_disable_unref(a->idle_timer);
         sd_event_source_disable_unref(a->status_timer);

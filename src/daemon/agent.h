@@ -38,6 +38,7 @@ struct Agent {
         bool stopping;
         sd_event_source *retry;
         sd_event_source *stop_timer;
+        sd_event_source *newcomer_timer;
         sd_event_source *sweep;
         Activation *activation;
         sd_event_source *idle_timer; /* of idle.c */

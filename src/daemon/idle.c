@@ -49,7 +49,7 @@ static const char *idle_obstacle(const Agent *a)
                 if (l->keeper != KEEPER_UNIT)
                         return l->settings->section;
         }
-        return activation_refused(a->activation) > 0 ? "a passed socket that was refused" : NULL;
+        return activation_unanswered(a->activation) > 0 ? "a passed socket that was refused" : NULL;
 }
 
 void idle_configure(Agent *a)

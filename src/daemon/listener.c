@@ -165,6 +165,7 @@ static void listener_admit(Listener *l, int fd_accepted, const struct sockaddr_s
                           strerror(-r));
                 return;
         }
+        c->accepted = listener_now(l);
         list_append(&l->connections, &c->link);
         l->n_connections++;
         context->stats->connections_accepted++;
@@ -446,11 +447,14 @@ void listener_close(Listener *l)
         const ListenSettings *s = l->settings;
 
         l->io = sd_event_source_disable_unref(l->io);
-        if (l->keeper == KEEPER_UNIT)
-                log_warning("%s: its socket unit goes on listening, and nobody answers there: "
+        if (l->keeper == KEEPER_UNIT) {
+                log_warning("%s: its socket unit goes on listening, and callers are turned away: "
                             "stop that unit, or take the address out of it",
                             s->section);
-        else if (l->fd >= 0 && s->address.kind == ADDRESS_UNIX)
+                if (activation_give_back(l->owner->activation, l->fd))
+                        l->fd = -EBADF;
+        }
+        if (l->keeper != KEEPER_UNIT && l->fd >= 0 && s->address.kind == ADDRESS_UNIX)
                 listen_file_remove(&s->address, l->fd);
         if (l->keeper == KEEPER_STORE)
                 activation_forget(l->owner->activation, TAKE_PTR(l->store_name));

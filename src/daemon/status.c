@@ -14,6 +14,9 @@
 #define STATUS_DELAY_USEC (500U * 1000U)
 /* While somebody is connected the number of calls changes without any other event. */
 #define STATUS_REFRESH_USEC (10U * 1000U * 1000U)
+/* What the manager grants us to stop in: `shutdown-timeout`, and this for what comes after it. */
+#define STOP_MARGIN_USEC (UINT64_C(20) * 1000U * 1000U)
+#define STOP_TIMEOUT_MAX_USEC (UINT64_C(365) * 24U * 3600U * 1000U * 1000U)
 /*
  * Of the text on listeners. systemd ignores a message of PIPE_BUF bytes and more whole, with the
  * READY=1 that stands in it; the log has every reason in full.
@@ -159,9 +162,13 @@ void status_reloading(Agent *a)
 
 void status_stopping(Agent *a)
 {
+        uint64_t timeout = a->config->agent.shutdown_timeout;
         _cleanup_free_ char *message = NULL;
 
-        message = text_format("STOPPING=1\nSTATUS=Stopping: %llu calls are running",
+        timeout = MIN_OF(timeout, STOP_TIMEOUT_MAX_USEC) + STOP_MARGIN_USEC;
+        message = text_format("STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\n"
+                              "STATUS=Stopping: %llu calls are running",
+                              (unsigned long long)timeout,
                               (unsigned long long)a->stats.calls_running);
         if (message)
                 (void)notify_send(message, -1);

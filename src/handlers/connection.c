@@ -98,6 +98,9 @@ void connection_orphan(Connection *c)
 
 void connection_stop(Connection *c)
 {
+        if (c->stopped)
+                return;
+        c->stopped = true;
         c->handler->stop(c, c->state);
 }
 

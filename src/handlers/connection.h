@@ -36,6 +36,8 @@ struct Connection {
         bool authenticated; /* by the token, since `trust` and the token are what they are */
         bool privileged;    /* by the port's `trust` */
         bool orphaned;      /* its port, as it was, is gone */
+        bool stopped;
+        uint64_t accepted; /* when, on CLOCK_MONOTONIC: its owner says so */
 
         /* Called at the conversation's end, never from within a function of this header; the
          * owner frees the connection. */

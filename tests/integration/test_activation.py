@@ -3,6 +3,7 @@
 
 import errno
 import os
+import re
 import signal
 import socket
 import stat
@@ -34,6 +35,12 @@ class Activation(harness.TestCase):
             harness.Client(target)
         self.assertIn(caught.exception.errno,
                       (errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOENT))
+
+
+    def assert_hung_up_on(self, target):
+        """A caller gets the end of the connection, and no answer."""
+        with harness.Client(target) as client:
+            self.assertEqual(client.read_end(), [])
 
 
 class Passed(Activation):
@@ -85,11 +92,49 @@ class Passed(Activation):
         self.assertIn(UNIT, line)
         self.assertIn(str(stranger.address[1]) if isinstance(stranger.address, tuple)
                       else stranger.address, line)
+        self.assertIn("write a [port] or [listen] for it", line)
         self.assertIn("refused", self.daemon.status())
-        self.assertNotIn(self.inode(socks[0]), self.daemon.fds().values())
+        self.assert_answers(main)
+        # The unit goes on listening. Who calls there is hung up on, rather than left waiting.
+        self.assert_hung_up_on(stranger)
+        self.daemon.wait_log("fd 3 .*: a caller was turned away")
+        self.daemon.stop()
         socks[0].close()
         self.assert_nobody(stranger)
+
+    def test_who_waited_with_a_stranger_is_turned_away(self):
+        main, stranger = self.target("main"), self.target("stranger")
+        socks = [self.listening(stranger), self.listening(main)]
+        client = harness.Client(stranger)
+        self.addCleanup(client.close)
+        self.start(main, passed=[(sock, UNIT) for sock in socks])
+        self.assertEqual(client.read_end(), [])
+
+    def test_a_flood_of_a_strangers_callers_is_no_flood_of_records(self):
+        main, stranger = self.target("main"), self.target("stranger")
+        socks = [self.listening(stranger, 256), self.listening(main)]
+        self.start(main, passed=[(sock, UNIT) for sock in socks])
+        for _ in range(100):
+            self.assert_hung_up_on(stranger)
         self.assert_answers(main)
+        self.daemon.stop()
+        self.assertLessEqual(self.daemon.stderr.count("turned away"), 6)
+
+    def test_a_reload_takes_a_stranger_in(self):
+        main, stranger = self.target("main"), self.target("stranger")
+        socks = [self.listening(stranger), self.listening(main)]
+        self.start(main, passed=[(sock, UNIT) for sock in socks])
+        self.assert_hung_up_on(stranger)
+        self.daemon.reload(self.config(main, stranger))
+        self.assert_answers(stranger)
+        self.assertNotIn("refused", self.daemon.status())
+        # And gives it back, as often as that is asked.
+        for _ in range(2):
+            self.daemon.reload(self.config(main))
+            self.assert_hung_up_on(stranger)
+            self.assertIn("refused", self.daemon.status())
+            self.daemon.reload(self.config(main, stranger))
+            self.assert_answers(stranger)
 
     def test_what_does_not_listen_is_refused(self):
         pair = socket.socketpair()
@@ -105,7 +150,37 @@ class Passed(Activation):
         sock = self.listening(target)
         self.start(target, passed=[(sock, UNIT), (sock, UNIT)])
         self.daemon.wait_log(r"fd 4 \(%s\) is refused" % UNIT)
-        self.assert_answers()
+        # It is the same queue: nobody is taken out of it to be turned away.
+        for _ in range(20):
+            self.assert_answers()
+
+    def test_a_stranger_twice(self):
+        main, stranger = self.target("main"), self.target("stranger")
+        sock = self.listening(stranger)
+        self.start(main, passed=[(self.listening(main), UNIT), (sock, UNIT), (sock, UNIT)])
+        self.daemon.wait_log(r"fd 4 \(%s\) is refused" % UNIT)
+        self.daemon.wait_log(r"fd 5 \(%s\) is refused" % UNIT)
+        self.assert_hung_up_on(stranger)
+
+    def test_packets_and_names_without_a_file_are_refused(self):
+        """ListenSequentialPacket= and ListenStream=@name: they listen, and nobody waits there."""
+        packets = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        abstract = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        path = os.path.join(self.folder, "packets")
+        with packets, abstract:
+            packets.bind(path)
+            abstract.bind("\0guestwire-test-%d" % os.getpid())
+            for sock in (packets, abstract):
+                sock.listen(4)
+            self.start(passed=[(packets, UNIT), (abstract, UNIT)])
+            self.daemon.wait_log(r"fd 3 .* is refused: it is not a stream socket")
+            self.daemon.wait_log(r"fd 4 .* is refused: it listens on no kind of address")
+            for sock, kind in ((packets, socket.SOCK_SEQPACKET), (abstract, socket.SOCK_STREAM)):
+                with socket.socket(socket.AF_UNIX, kind) as caller:
+                    caller.settimeout(harness.DEADLINE)
+                    caller.connect(sock.getsockname())
+                    self.assertEqual(caller.recv(1), b"")
+            self.assert_answers()
 
     def test_reload_keeps_it(self):
         target, other = self.target(), self.target("other")
@@ -124,7 +199,7 @@ class Passed(Activation):
         self.start(target, passed=[(sock, UNIT)])
         self.daemon.reload(self.config(other))
         self.daemon.wait_log("%s: its socket unit goes on listening" % target.section)
-        self.assertNotIn(self.inode(sock), self.daemon.fds().values())
+        self.assert_hung_up_on(target)
         self.main = other
         self.assert_answers()
 
@@ -140,6 +215,39 @@ class Passed(Activation):
         # Another one takes over where this one has ended.
         self.start(target, passed=[(sock, UNIT)])
         self.assert_answers()
+
+    @harness.only("unix")
+    def test_a_file_that_cannot_be_given_its_mode(self):
+        """Its section waits, and says why; the others are served."""
+        target, other = self.target(), self.target("other")
+        sock = self.listening(target)
+        os.rename(target.address, target.address + ".away")
+        with open(target.address, "wb"):
+            pass
+        self.start(other, target, passed=[(sock, UNIT)])
+        self.daemon.wait_log("%s: not listening: cannot give '%s'" % (
+            target.section, target.address))
+        self.assertIn("%s waits: " % target.section, self.daemon.status())
+        self.assertNotIn("refused", self.daemon.stderr)
+        self.assert_answers(other)
+        os.rename(target.address + ".away", target.address)
+        self.daemon.reload()
+        self.assertIn(self.inode(sock), self.daemon.fds().values())
+        self.assert_answers(target)
+
+    @harness.only("unix")
+    def test_a_file_that_is_gone(self):
+        """Nobody can call there any more: there is a new one, and a word about the unit."""
+        target = self.target()
+        sock = self.listening(target)
+        os.unlink(target.address)
+        self.start(target, passed=[(sock, UNIT)])
+        self.daemon.wait_log(r"fd 3 \(%s\) is refused: its file is gone" % UNIT)
+        self.assert_answers(target)
+        self.daemon.reload()
+        self.assert_answers(target)
+        self.daemon.stop()
+        self.assertEqual(self.daemon.stderr.count("its file is gone"), 1)
 
     @harness.only("unix")
     def test_callers_see_the_daemon_behind_it(self):
@@ -219,6 +327,29 @@ class ExitOnIdle(Activation):
         self.daemon.process.send_signal(signal.SIGHUP)
         self.daemon.expect_exit(0)
 
+    def test_in_spite_of_a_stranger(self):
+        """Who calls there starts the agent again, is turned away, and waits for nobody."""
+        main, stranger = self.target("main"), self.target("stranger")
+        socks = [self.listening(main), self.listening(stranger)]
+        for _ in range(2):
+            client = harness.Client(stranger)
+            self.addCleanup(client.close)
+            self.start(main, agent={"exit_on_idle": "200ms"},
+                       passed=[(sock, UNIT) for sock in socks])
+            self.assertEqual(client.read_end(), [])
+            self.daemon.expect_exit(0)
+
+    def test_not_where_nobody_reads(self):
+        """A socket unit's datagrams would start it again at once, for ever."""
+        main = self.target()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram:
+            datagram.bind(os.path.join(self.folder, "datagrams"))
+            self.start(main, agent={"exit_on_idle": "50ms"},
+                       passed=[(self.listening(main), UNIT), (datagram, UNIT)])
+            self.daemon.wait_log("exit-on-idle has no effect: .* a passed socket that was refused")
+            threading.Event().wait(0.3)
+            self.assert_answers()
+
     def test_not_without_activation(self):
         self.start(agent={"exit_on_idle": "50ms"})
         self.daemon.wait_log("exit-on-idle has no effect")
@@ -277,6 +408,30 @@ class Store(Activation):
         self.again(target)
         self.assertEqual(late.call("agent.ping"), {})
 
+    def test_who_had_just_come_is_answered_by_the_old_one(self):
+        """Connected, accepted, and the agent is told to stop before the first byte."""
+        target = self.target()
+        self.start(target, environment=STORE)
+        client = self.connect()
+        harness.until(lambda: self.stats()["connections"]["current"] == 2, "it is accepted")
+        idle = self.connect()
+        self.assertEqual(idle.call("agent.ping"), {})
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.daemon.wait_notify("STOPPING=1")
+        # Who has been answered and has nothing more to say is not waited for.
+        self.assertEqual(idle.read_end(), [])
+        self.assertEqual(client.call("agent.ping"), {})
+        client.close()
+        self.daemon.expect_exit(0)
+
+    def test_who_comes_and_says_nothing_does_not_hold_it_back(self):
+        target = self.target()
+        self.start(target, agent={"shutdown_timeout": "infinity"})
+        client = self.connect()
+        harness.until(lambda: self.stats()["connections"]["current"] == 2, "it is accepted")
+        self.daemon.stop()
+        self.assertEqual(client.read_end(), [])
+
     def test_a_crash_loses_no_caller(self):
         target = self.target()
         self.start(target, environment=STORE)
@@ -317,6 +472,32 @@ class Store(Activation):
         self.daemon.wait_log("FileDescriptorStoreMax=")
         for target in targets:
             self.assert_answers(target)
+
+    def test_a_store_that_has_become_smaller(self):
+        """The unit's FileDescriptorStoreMax= was lowered: what was kept is served all the same."""
+        targets = [self.target("n%d" % i) for i in range(3)]
+        self.start(*targets, environment=STORE)
+        self.daemon.stop()
+        kept = [(sock, name) for name, sock in self.daemon.store.items()]
+        self.start(*targets, self.target("new"), environment={"FDSTORE": "1"}, passed=kept)
+        self.daemon.wait_log("FileDescriptorStoreMax=")
+        held = self.daemon.fds().values()
+        for sock, _ in kept:
+            self.assertIn(self.inode(sock), held)
+        for target in targets:
+            self.assert_answers(target)
+        self.assertNotIn("refused", self.daemon.stderr)
+
+    def test_names_that_repeat(self):
+        """As the manager keeps them under one, or as somebody else has put them there."""
+        first, second = self.target("first"), self.target("second", handler="echo")
+        socks = [self.listening(first), self.listening(second)]
+        name = "stored"
+        self.start(first, second, environment=STORE, passed=[(sock, name) for sock in socks])
+        held = self.daemon.fds().values()
+        for sock in socks:
+            self.assertIn(self.inode(sock), held)
+        self.assert_answers(first)
 
     @harness.only("unix")
     def test_a_file_that_was_removed_is_made_anew(self):

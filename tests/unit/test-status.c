@@ -35,7 +35,7 @@ static void test_text(void **state)
         _cleanup_free_ char *text = NULL;
 
         list_init(&a.listeners);
-        assert_int_equal(activation_new(&a.activation), 0);
+        assert_int_equal(activation_new(NULL, &a.activation), 0);
         text = status_text(&a);
         assert_string_equal(text, "No port is configured; 2 connections, 4 calls served");
         (void)activation_free(a.activation);
@@ -46,7 +46,7 @@ static void test_without_memory(void **state)
         Agent a = { 0 };
 
         list_init(&a.listeners);
-        assert_int_equal(activation_new(&a.activation), 0);
+        assert_int_equal(activation_new(NULL, &a.activation), 0);
         no_memory = true;
         assert_null(status_text(&a));
         (void)activation_free(a.activation);
