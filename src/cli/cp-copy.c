@@ -33,7 +33,8 @@ static bool is_terminal(void)
         return isatty(STDERR_FILENO) > 0;
 }
 
-char *cp_place(const Copy *c, const CpEnd *from)
+/* Where the copy of `from` goes, in the guest or here. The caller frees; NULL without memory. */
+static char *copy_place(const Copy *c, const CpEnd *from)
 {
         _cleanup_free_ char *name = NULL;
         size_t n = strlen(c->to.path);
@@ -368,7 +369,7 @@ static int copy_get(Copy *c, const CpEnd *from)
 
         if (c->to.kind == CP_STREAM)
                 return get_to(c, from, NULL, &resume);
-        place = cp_place(c, from);
+        place = copy_place(c, from);
         if (!place)
                 return out_of_memory();
         if (c->settings->resume) {
@@ -472,7 +473,7 @@ static int put_from(Copy *c, const CpEnd *from, int source, const char *place, R
 static int copy_put(Copy *c, const CpEnd *from)
 {
         bool follow = !c->settings->recursive;
-        _cleanup_free_ char *place = cp_place(c, from);
+        _cleanup_free_ char *place = copy_place(c, from);
         _cleanup_close_ int fd = -EBADF;
         Resume resume = {};
         struct stat st;
@@ -544,7 +545,7 @@ static int begin_relay(Copy *c, const CpEnd *from, const char *place, const Resu
 
 static int copy_relay(Copy *c, const CpEnd *from)
 {
-        _cleanup_free_ char *place = cp_place(c, from);
+        _cleanup_free_ char *place = copy_place(c, from);
         _cleanup_(cp_call_done) CpCall get = CP_CALL_NULL, put = CP_CALL_NULL;
         Resume resume = {};
         bool stale = false;

@@ -107,8 +107,6 @@ int cp_relay(Copy *c, CpCall *from, CpCall *to, TransferStats *stats, CpCall **r
  * readable once one has come. */
 void cp_catch_signals(Copy *c, bool catch);
 
-/* Where the copy of `from` goes, in the guest or here. The caller frees; NULL without memory. */
-char *cp_place(const Copy *c, const CpEnd *from);
 /* An entry of what is under way (path: relative to it, as bytes) did not arrive. */
 void cp_tell(Copy *c, const char *path, const char *message);
 /* What arrived of a copy that was cut off; hint: what else there is to say of it, or "". */

@@ -12,7 +12,7 @@
 
 #define SHOWN_MAX ((size_t)4096)
 
-bool output_is_terminal(void)
+static bool output_is_terminal(void)
 {
         static int is_terminal = -1;
 

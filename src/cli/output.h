@@ -25,7 +25,6 @@ typedef enum Style {
 /* The sequence that turns a style on, "" where stdout is no terminal that takes colours, where
  * NO_COLOR is set, or TERM is "dumb". A constant string. */
 const char *output_style(Style s);
-bool output_is_terminal(void);
 
 /* "guestwire: ..." and a newline on stderr. */
 void output_error(const char *format, ...) _printf_(1, 2);

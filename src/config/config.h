@@ -214,7 +214,6 @@ DEFINE_CLEANUP(Config, config_unref)
 
 /* The name of a handler ("rpc"). Constant strings. */
 const char *handler_kind_to_text(HandlerKind k);
-const char *program_scope_to_text(ProgramScope scope);
 
 void config_errors_done(ConfigErrors *e);
 

@@ -22,7 +22,7 @@ static const struct {
         { "agent", SCOPE_AGENT },
 };
 
-const char *program_scope_to_text(ProgramScope scope)
+static const char *scope_to_text(ProgramScope scope)
 {
         for (size_t i = 0; i < ELEMENTSOF(scope_names); i++)
                 if (scope_names[i].scope == scope)
@@ -44,7 +44,7 @@ static int parse_scope(const ConfigOption *o, const char *text, void *field, cha
 
 static char *print_scope(const ConfigOption *o, const void *field)
 {
-        return strdup(program_scope_to_text(*(const ProgramScope *)field));
+        return strdup(scope_to_text(*(const ProgramScope *)field));
 }
 
 const ConfigType config_type_scope = { parse_scope, print_scope, NULL, false };

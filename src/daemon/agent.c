@@ -221,7 +221,11 @@ static int agent_apply(Agent *a, Config *config)
         return 0;
 }
 
-int agent_reload(Agent *a, ConfigErrors *errors)
+/*
+ * Reads the configuration anew and applies it. 0; -EINVAL with *errors filled and logged, and
+ * the old one stays in force; -ECANCELED where the agent is stopping; -errno.
+ */
+static int agent_reload(Agent *a, ConfigErrors *errors)
 {
         _cleanup_config_ Config *config = NULL;
         int r;

@@ -56,12 +56,6 @@ int agent_new(const char *config_file, int log_level, Config *config, Agent **re
 /* Listens, says READY=1, and serves until it is told to stop. 0 or -errno. */
 int agent_run(Agent *a);
 
-/*
- * Reads the configuration anew and applies it. 0; -EINVAL with *errors filled and logged, and
- * the old one stays in force; -ECANCELED where the agent is stopping; -errno.
- */
-int agent_reload(Agent *a, ConfigErrors *errors);
-
 /* Accepts no more, and ends when what runs has ended, or after `shutdown-timeout`; told twice, at
  * once. */
 void agent_stop(Agent *a);

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-void helper_put_header(uint8_t to[static HELPER_HEADER_SIZE], HelperKind kind, size_t n)
+static void put_header(uint8_t to[static HELPER_HEADER_SIZE], HelperKind kind, size_t n)
 {
         uint32_t length = htobe32((uint32_t)n);
 
@@ -49,7 +49,7 @@ int helper_append_two(Buffer *out, HelperKind kind, const void *head, size_t n_h
 
         if (!p)
                 return -ENOMEM;
-        helper_put_header((uint8_t *)p, kind, n_head + n);
+        put_header((uint8_t *)p, kind, n_head + n);
         if (n_head > 0)
                 memcpy(p + HELPER_HEADER_SIZE, head, n_head);
         if (n > 0)

@@ -51,7 +51,6 @@ void helper_return_write(const HelperReturn *r, uint8_t to[static HELPER_RETURN_
 /* 0, or -EBADMSG. */
 int helper_return_read(HelperReturn *ret, const char *data, size_t n);
 
-void helper_put_header(uint8_t to[static HELPER_HEADER_SIZE], HelperKind kind, size_t n);
 /* How long the payload after this header is. */
 size_t helper_payload_size(const uint8_t header[static HELPER_HEADER_SIZE]);
 /*

@@ -13,13 +13,15 @@
 /* Of a path in words. */
 #define SHOWN_MAX 300U
 
-bool receive_is_fatal(int error)
+/* Errors that everything after would meet again. */
+static bool is_fatal(int error)
 {
         return error == -ENOSPC || error == -EDQUOT || error == -EIO || error == -ENOMEM ||
                error == -EINTR || error == -EPROTO;
 }
 
-const char *receive_error_words(int error)
+/* "the disk is full", ... A constant string. */
+static const char *error_words(int error)
 {
         switch (-error) {
         case ENOSPC:
@@ -42,10 +44,10 @@ const char *receive_error_words(int error)
 static int entry_failed(Receiver *r, const char *path, int error, char *problem)
 {
         _cleanup_free_ char *words = problem, *shown = NULL;
-        const char *message = words ?: receive_error_words(error);
+        const char *message = words ?: error_words(error);
 
         receive_file_abort(&r->file, true);
-        if (r->is_tree && path[0] && !receive_is_fatal(error)) {
+        if (r->is_tree && path[0] && !is_fatal(error)) {
                 transfer_entry_failed(&r->base, path, error, false, message);
                 return 0;
         }
@@ -239,7 +241,7 @@ static int content_failed(Receiver *r, int error)
         if (error == -EINTR || r->base.wire->failed)
                 return error;
         e = entry_failed(r, r->current, error,
-                         text_format("it cannot be written: %s", receive_error_words(error)));
+                         text_format("it cannot be written: %s", error_words(error)));
         r->file.active = r->file.discard = true;
         return e;
 }
@@ -393,7 +395,7 @@ int transfer_receive_new(Wire *wire, int dirfd, const char *name, const ReceiveS
                 e = r->name ? check_target(r, &problem) : -ENOMEM;
         }
         if (e < 0) {
-                *ret_problem = problem ? TAKE_PTR(problem) : strdup(receive_error_words(e));
+                *ret_problem = problem ? TAKE_PTR(problem) : strdup(error_words(e));
                 return e;
         }
         *ret = TAKE_PTR(t);

@@ -78,11 +78,6 @@ struct Receiver {
         Owners owners;
 };
 
-/* Errors that everything after would meet again. */
-bool receive_is_fatal(int error);
-/* "the disk is full", ... A constant string. */
-const char *receive_error_words(int error);
-
 /* By the settings and what the sender says of it. replaced: what is there, or NULL. */
 void receive_attributes(Receiver *r, const Record *record, const struct stat *replaced,
                         Attributes *ret);

@@ -33,8 +33,7 @@ void exec_remove(Call *call, json_object *params, void *userdata);
 
 /* The running program of another call of the same connection; NULL where that call runs none. */
 Program *run_program_of(const Call *call);
-/* NULL where there is none of that id. Its program is NULL once it has ended. */
-Job *job_find(const Exec *e, uint64_t id);
+/* NULL once it has ended. */
 Program *job_program(const Job *job);
 
 /* As the agent ends. */

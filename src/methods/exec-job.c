@@ -24,7 +24,7 @@ struct Waiter {
         sd_event_source *timer;
 };
 
-Job *job_find(const Exec *e, uint64_t id)
+static Job *job_find(const Exec *e, uint64_t id)
 {
         list_foreach (i, &e->jobs) {
                 Job *job = CONTAINER_OF(i, Job, link);

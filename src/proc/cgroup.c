@@ -410,13 +410,6 @@ static void get_controllers(Cgroups *c)
                 move_back(c);
 }
 
-bool cgroups_can_limit(Cgroups *c)
-{
-        if (!c->tried)
-                get_controllers(c);
-        return c->controllers == CONTROLLERS_ALL;
-}
-
 static unsigned controllers_for(const ProgramLimits *limits)
 {
         return (limits->memory_max > 0 ? CONTROLLER_MEMORY : 0U) |

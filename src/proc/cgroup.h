@@ -30,9 +30,6 @@ int cgroups_new(Cgroups **ret);
 Cgroups *cgroups_free(Cgroups *c);
 DEFINE_CLEANUP(Cgroups, cgroups_free)
 
-/* Whether all of ProgramLimits can be had. The first to ask makes it so: this process moves to a
- * group of its own, as the kernel asks of who gives limits to others. */
-bool cgroups_can_limit(Cgroups *c);
 /* How many of programs that have ended are still there. */
 size_t cgroups_count(const Cgroups *c);
 /* Tries to remove those. Where the time of one has come it is killed first. Returns when (CLOCK_

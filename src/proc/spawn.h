@@ -93,8 +93,6 @@ typedef void (*SpawnFunction)(Spawn *p, const SpawnEnd *end, void *userdata);
 
 /* What SCOPE_AUTO means here: SCOPE_UNIT or SCOPE_AGENT. */
 ProgramScope spawner_scope(const Spawner *s, ProgramScope asked);
-/* Whether programs of that scope can be given limits. */
-bool spawner_can_limit(const Spawner *s, ProgramScope scope);
 
 /* The path of our own binary, also where another has been installed in its place. 0 or -errno. */
 int spawn_own_path(char *ret, size_t size);

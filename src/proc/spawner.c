@@ -384,13 +384,6 @@ static int spawner_find_cgroups(Spawner *s)
         return 0;
 }
 
-bool spawner_can_limit(const Spawner *s, ProgramScope scope)
-{
-        if (spawner_scope(s, scope) == SCOPE_UNIT)
-                return s->units != NULL;
-        return s->cgroups && cgroups_can_limit(s->cgroups);
-}
-
 ProgramScope spawner_scope(const Spawner *s, ProgramScope asked)
 {
         if (asked == SCOPE_AUTO)

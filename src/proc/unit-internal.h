@@ -108,5 +108,4 @@ int unit_facts_read(UnitFacts *f, sd_bus_message *m);
 
 /* The connection is there again: what has become of it? */
 void unit_resume(Unit *u);
-void unit_begin(Unit *u);
 Unit *unit_free(Unit *u);

@@ -95,7 +95,8 @@ int unit_types_new(const char *xml, UnitTypes **ret)
         return 0;
 }
 
-const char *unit_types_find(const UnitTypes *t, const char *name)
+/* "t", "as", …; NULL where there is no such property. Borrowed. */
+static const char *unit_types_find(const UnitTypes *t, const char *name)
 {
         for (size_t i = 0; i < t->n; i++)
                 if (strcmp(t->list[i].name, name) == 0)

@@ -15,8 +15,6 @@ typedef struct UnitTypes UnitTypes;
 int unit_types_new(const char *xml, UnitTypes **ret);
 UnitTypes *unit_types_free(UnitTypes *t);
 DEFINE_CLEANUP(UnitTypes, unit_types_free)
-/* "t", "as", …; NULL where there is no such property. Borrowed. */
-const char *unit_types_find(const UnitTypes *t, const char *name);
 
 /* Appends one as "(sv)". 0; -EINVAL with *ret_problem a sentence (allocated); -errno. */
 int unit_property_append(sd_bus_message *m, const UnitTypes *t, const char *assignment,

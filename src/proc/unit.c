@@ -260,6 +260,7 @@ static void unit_refused(Unit *u, sd_bus_message *m, const sd_bus_error *e)
                               e->message ? e->message : e->name));
 }
 
+static void unit_begin(Unit *u);
 static int unit_name_anew(Unit *u);
 
 static int unit_on_started(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -293,7 +294,7 @@ static int unit_watch(Unit *u)
 }
 
 /* Asks systemd for it. Its job is there. */
-void unit_begin(Unit *u)
+static void unit_begin(Unit *u)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         char *problem = NULL;

@@ -184,17 +184,6 @@ int octets_write_piece(Buffer *json, bool text, const char *data, size_t n)
         return text ? write_text(json, data, n) : base64_encode(json, data, n);
 }
 
-int octets_write(Buffer *json, const OctetsKeys *keys, const char *data, size_t n)
-{
-        bool text = text_is_utf8(data, n);
-        int r;
-
-        r = octets_write_begin(json, keys, text);
-        if (r >= 0)
-                r = octets_write_piece(json, text, data, n);
-        return r < 0 ? r : buffer_append(json, "\"", 1);
-}
-
 int octets_read(json_object *object, const OctetsKeys *keys, Buffer *to, const char **ret_key,
                 const char **ret_problem)
 {

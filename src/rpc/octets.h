@@ -36,12 +36,9 @@ void octets_check(OctetsCheck *c, const char *data, size_t n);
 
 /* Adds them to an object. 0 or -ENOMEM. The keys must outlive the object. */
 int octets_add(json_object *object, const OctetsKeys *keys, const char *data, size_t n);
-/* The same to JSON text: "KEY":"VALUE", without a comma. 0 or -ENOMEM. */
-int octets_write(Buffer *json, const OctetsKeys *keys, const char *data, size_t n);
-
-/* The same for bytes that come in pieces, of which it is known whether they are text: "KEY":", then
- * each piece, then a quotation mark. Pieces of what is no text are a multiple of three bytes, but
- * for the last one. */
+/* The same to JSON text, for bytes that come in pieces, of which it is known whether they are text:
+ * "KEY":", then each piece, then a quotation mark. Pieces of what is no text are a multiple of
+ * three bytes, but for the last one. Each: 0 or -ENOMEM. */
 int octets_write_begin(Buffer *json, const OctetsKeys *keys, bool text);
 int octets_write_piece(Buffer *json, bool text, const char *data, size_t n);
 /* How many bytes octets_write_piece() will write. */

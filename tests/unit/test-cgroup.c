@@ -178,7 +178,6 @@ static void test_memory_limit(void **state)
                 .limits.memory_max = 32 << 20,
         };
 
-        assert_true(spawner_can_limit(w->spawner, SCOPE_AGENT));
         start(w, &settings, argv);
         run_until_ended(w, 1);
         assert_int_equal(w->end.outcome, SPAWN_SIGNALED);
@@ -356,7 +355,6 @@ static int run_in_shared_group(void *userdata)
         write_text(ROOT "/service/cgroup.procs", "0");
         if (sd_event_new(&w.event) < 0 || spawner_new(w.event, &w.spawner) < 0)
                 return CHILD_CANNOT;
-        assert_false(spawner_can_limit(w.spawner, SCOPE_AGENT));
         settings.argv = (char *const *)argv;
         assert_int_equal(spawn_start(w.spawner, &settings, on_end, &w, &p), -EOPNOTSUPP);
         settings.limits.tasks_max = 0;

@@ -10,7 +10,6 @@ static void test_ends(void **state)
 
         needs_units();
         assert_int_equal(spawner_scope(w->spawner, SCOPE_AUTO), SCOPE_UNIT);
-        assert_true(spawner_can_limit(w->spawner, SCOPE_UNIT));
         start_shell(w, &settings, "echo hello; exit 3");
         run_until_ended(w, 1);
         assert_int_equal(w->end.outcome, SPAWN_EXITED);
