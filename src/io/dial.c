@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 #include <linux/vm_sockets.h>
 
 #include "base/fd.h"
@@ -24,6 +25,8 @@
 /* Where the caller sets no timeout: a packet of a vsock handshake may be lost for good. */
 #define VSOCK_TRY_TIMEOUT UINT64_C(60000000)
 #define PORT_PRIVILEGED_LAST 1023U
+/* Where processes begin to look for one: the upper half, as low numbers are rather listened on. */
+#define PORT_PRIVILEGED_SPREAD 512U
 
 struct Dial {
         sd_event *event;
@@ -242,19 +245,26 @@ static int dial_on_connect(sd_event_source *source, int fd, uint32_t revents, vo
 }
 
 /*
- * As rresvport(3) does it, so that the listener sees a caller with CAP_NET_BIND_SERVICE. A
- * socket that gets none goes on without: whether privilege is needed is the callee's matter.
+ * As bindresvport(3) does it, so that the listener sees a caller with CAP_NET_BIND_SERVICE: the
+ * first place differs by process, and each dial goes on below the last one. A port that was let go
+ * of a moment ago is no good: the last packet of its old connection, or the other side's memory of
+ * it, resets the new one; a quarter of twenty callers at once met that on vhost-vsock.
+ * A socket that gets none goes on without: whether privilege is needed is the callee's matter.
  */
 static void vsock_bind_privileged(int fd, const Address *a)
 {
         struct sockaddr_vm vm = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY };
+        static uint32_t next; /* 0: none was looked for yet */
 
-        for (uint32_t port = PORT_PRIVILEGED_LAST; port > 0; port--) {
+        if (next == 0)
+                next = PORT_PRIVILEGED_LAST - (uint32_t)getpid() % PORT_PRIVILEGED_SPREAD;
+        for (uint32_t tries = PORT_PRIVILEGED_LAST; tries > 0; tries--) {
+                vm.svm_port = next;
+                next = next > 1 ? next - 1 : PORT_PRIVILEGED_LAST;
                 /* The agent's own, and the one being called: on loopback somebody may be
                  * about to listen there. */
-                if (port == ADDRESS_PORT_DEFAULT || port == a->port)
+                if (vm.svm_port == ADDRESS_PORT_DEFAULT || vm.svm_port == a->port)
                         continue;
-                vm.svm_port = port;
                 if (bind(fd, (const struct sockaddr *)&vm, sizeof(vm)) == 0 || errno != EADDRINUSE)
                         return;
         }

@@ -13,8 +13,9 @@
 typedef struct Dial Dial;
 
 typedef enum DialFlags {
-        /* vsock: bind a source port from 1023 downward, skipping 1000, the next on EADDRINUSE;
-         * where that is not permitted (EACCES) go on unprivileged. */
+        /* vsock: bind a source port below 1024, never 1000, from a place on downward that differs
+         * by process, after 1 from 1023 on, the next on EADDRINUSE; where that is not permitted
+         * (EACCES) go on unprivileged. */
         DIAL_PRIVILEGED_PORT = 1 << 0,
 } DialFlags;
 

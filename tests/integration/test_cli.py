@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """guestwire(1) against the real agent, and its doctor."""
 
+import contextlib
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -177,11 +179,29 @@ class Vsock(Case):
         self.run_ok("call", self.main.cli, "agent.reload")
 
     def test_source_port_in_use_is_passed_over(self):
+        """Of all but two: the one is found, wherever the search begins, and the other is 1000."""
         self.start()
-        with self.connect(privileged=True) as client:
-            taken = client.sock.getsockname()[1]
-            caller = self.run_json("info", self.main.cli)["caller"]
-            self.assertLess(caller["port"], taken)
+        free, held = 77, []
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limits[1]), limits[1]))
+        self.addCleanup(lambda: [sock.close() for sock in held])
+        for port in set(range(1, 1024)) - {free, 1000}:
+            sock = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+            held.append(sock)
+            with contextlib.suppress(OSError):
+                sock.bind((socket.VMADDR_CID_ANY, port))
+        caller = self.run_json("info", self.main.cli)["caller"]
+        self.assertEqual(caller["port"], free)
+        self.assertTrue(caller["privileged"])
+
+    def test_each_caller_has_another_source_port(self):
+        """While the agent has not seen the end of a port's connection, the next from there is
+        reset."""
+        self.start()
+        ports = [self.run_json("info", self.main.cli)["caller"]["port"] for _ in range(10)]
+        self.assertEqual(len(set(ports)), len(ports), ports)
+        self.assertNotIn(1000, ports)
 
     def test_ordinary_user_is_not(self):
         self.start()
