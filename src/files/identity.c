@@ -40,44 +40,36 @@ static int to_number(const char *text, uint32_t *ret)
         return 0;
 }
 
+/* Of what is no name: its number. Where the name service has no answer there is none either. */
+static int to_number_without_name(int error, const char *text, uint32_t *ret)
+{
+        int r = not_found(error);
+
+        return r == -ENOENT ? to_number(text, ret) : r;
+}
+
 int identity_find_user(const char *text, uid_t *ret)
 {
         const struct passwd *p;
-        uid_t number = 0;
-        int r;
 
         errno = 0;
         p = getpwnam(text);
-        if (p) {
-                *ret = p->pw_uid;
-                return 0;
-        }
-        r = not_found(errno);
-        if (r == -ENOENT)
-                r = to_number(text, &number);
-        if (r >= 0)
-                *ret = number;
-        return r;
+        if (!p)
+                return to_number_without_name(errno, text, ret);
+        *ret = p->pw_uid;
+        return 0;
 }
 
 int identity_find_group(const char *text, gid_t *ret)
 {
         const struct group *g;
-        gid_t number = 0;
-        int r;
 
         errno = 0;
         g = getgrnam(text);
-        if (g) {
-                *ret = g->gr_gid;
-                return 0;
-        }
-        r = not_found(errno);
-        if (r == -ENOENT)
-                r = to_number(text, &number);
-        if (r >= 0)
-                *ret = number;
-        return r;
+        if (!g)
+                return to_number_without_name(errno, text, ret);
+        *ret = g->gr_gid;
+        return 0;
 }
 
 /* From root to another user the kernel takes them away by itself, unless secure bits say not to. */

@@ -30,14 +30,13 @@
 #include "methods/order.h"
 #include "proc/clock.h"
 #include "tests/lib/world.h"
+#include "tests/unit/bus-world.h"
 #include "tests/unit/child.h"
-
-static char folder[64];
 
 /* By the test's pid: the process that sets the clock has nothing else of it. */
 static void name_folder(pid_t test)
 {
-        (void)snprintf(folder, sizeof(folder), "/tmp/guestwire-clock-%d", (int)test);
+        (void)snprintf(bus_folder, sizeof(bus_folder), "/tmp/guestwire-clock-%d", (int)test);
 }
 
 /* In that process: where the clock would be. A folder in the way is as if that were denied. */
@@ -47,7 +46,7 @@ static int note(const char *what, int64_t usec)
         FILE *f;
 
         name_folder(getppid());
-        (void)snprintf(path, sizeof(path), "%s/record", folder);
+        (void)snprintf(path, sizeof(path), "%s/record", bus_folder);
         f = fopen(path, "we");
         if (!f) {
                 errno = EPERM;
@@ -67,60 +66,7 @@ int adjtime(const struct timeval *delta, struct timeval *before)
         return note("slew", delta->tv_sec * INT64_C(1000000) + delta->tv_usec);
 }
 
-static pid_t bus_pid, services_pid;
-
-/* Daemons are not to be children of ours. Prints its pid first. */
-static pid_t run_daemon(const char *command)
-{
-        int pid = 0;
-        FILE *f;
-
-        assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
-        f = popen(command, "re");
-        assert_non_null(f);
-        if (fscanf(f, "%d", &pid) != 1)
-                pid = 0;
-        (void)pclose(f);
-        return pid;
-}
-
-static void end_daemon(pid_t *pid)
-{
-        struct pollfd p = { .events = POLLIN };
-
-        if (*pid <= 0)
-                return;
-        p.fd = pidfd_open(*pid, 0);
-        (void)kill(*pid, SIGTERM);
-        if (p.fd >= 0)
-                (void)poll(&p, 1, 10000);
-        (void)fd_close(p.fd);
-        *pid = 0;
-}
-
-static void start_bus(void)
-{
-        char command[512];
-        FILE *f;
-
-        (void)snprintf(command, sizeof(command), "%s/conf", folder);
-        f = fopen(command, "we");
-        assert_non_null(f);
-        fprintf(f,
-                "<busconfig><type>system</type><listen>unix:path=%s/bus</listen>"
-                "<auth>EXTERNAL</auth><policy context=\"default\"><allow user=\"*\"/>"
-                "<allow own=\"*\"/><allow send_destination=\"*\"/><allow "
-                "receive_sender=\"*\"/></policy></busconfig>\n",
-                folder);
-        assert_int_equal(fclose(f), 0);
-        (void)snprintf(command, sizeof(command),
-                       "dbus-daemon --config-file=%s/conf --fork --print-pid --nopidfile "
-                       "2>/dev/null",
-                       folder);
-        bus_pid = run_daemon(command);
-        (void)snprintf(command, sizeof(command), "unix:path=%s/bus", folder);
-        assert_int_equal(setenv("DBUS_SYSTEM_BUS_ADDRESS", command, 1), 0);
-}
+static pid_t services_pid;
 
 static void start_services(const char *fault)
 {
@@ -130,7 +76,7 @@ static void start_services(const char *fault)
         *strrchr(own, '/') = '\0';
         (void)snprintf(command, sizeof(command),
                        "setsid %s/../lib/fake-services %s/calls %s </dev/null 2>&1 & exit 0", own,
-                       folder, fault);
+                       bus_folder, fault);
         services_pid = run_daemon(command);
         assert_true(services_pid > 1);
 }
@@ -138,7 +84,7 @@ static void start_services(const char *fault)
 static int setup(void **state)
 {
         name_folder(getpid());
-        assert_int_equal(mkdir(folder, 0700), 0);
+        assert_int_equal(mkdir(bus_folder, 0700), 0);
         order_usec = UINT64_C(25000000);
         start_bus();
         return 0;
@@ -150,7 +96,7 @@ static int teardown(void **state)
 
         end_daemon(&services_pid);
         end_daemon(&bus_pid);
-        (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
+        (void)snprintf(command, sizeof(command), "rm -rf %s", bus_folder);
         assert_int_equal(system(command), 0);
         return 0;
 }
@@ -200,7 +146,7 @@ static void assert_file(const char *name, const char *wanted)
         char path[128], text[1024] = "";
         FILE *f;
 
-        (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+        (void)snprintf(path, sizeof(path), "%s/%s", bus_folder, name);
         f = fopen(path, "re");
         assert_non_null(f);
         text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
@@ -213,7 +159,7 @@ static void run_until_called(World *w, const char *wanted)
 {
         char path[128], text[1024] = "";
 
-        (void)snprintf(path, sizeof(path), "%s/calls", folder);
+        (void)snprintf(path, sizeof(path), "%s/calls", bus_folder);
         for (int i = 0; i < 10000 && strcmp(text, wanted) != 0; i++) {
                 FILE *f = fopen(path, "re");
 
@@ -346,7 +292,7 @@ static void assert_stepped(int64_t offset, uint64_t since)
         char path[128];
         FILE *f;
 
-        (void)snprintf(path, sizeof(path), "%s/record", folder);
+        (void)snprintf(path, sizeof(path), "%s/record", bus_folder);
         f = fopen(path, "re");
         assert_non_null(f);
         assert_int_equal(fscanf(f, "%7s %lld", what, &usec), 2);
@@ -415,7 +361,7 @@ static void test_time_fails(void **state)
 
         needs_bus();
         start_services("");
-        (void)snprintf(path, sizeof(path), "%s/record", folder);
+        (void)snprintf(path, sizeof(path), "%s/record", bus_folder);
         assert_int_equal(mkdir(path, 0700), 0);
         line = call(w, "set_time", "{\"time_us\":1700000000000000,\"rtc\":false}");
         assert_has(line, "\"reason\":\"failed\"");

@@ -9,54 +9,15 @@
 #include "tests/unit/spawn-world.h"
 
 #include <limits.h>
-#include <poll.h>
-#include <sys/pidfd.h>
 
 #include "proc/launch.h"
+#include "tests/unit/bus-world.h"
 
-static char bus_folder[64];
-static pid_t bus_pid, systemd_pid;
+static pid_t systemd_pid;
 
 static inline _unused_ bool with_real_systemd(void)
 {
         return getenv("GUESTWIRE_TEST_SYSTEMD") != NULL;
-}
-
-/* Daemons are not to be children of ours, who reap all that we have. */
-static inline _unused_ pid_t run_daemon(const char *command)
-{
-        int pid = 0;
-        FILE *f;
-
-        assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
-        f = popen(command, "re");
-        assert_non_null(f);
-        if (fscanf(f, "%d", &pid) != 1)
-                pid = 0;
-        (void)pclose(f);
-        return pid;
-}
-
-static inline _unused_ void start_bus(void)
-{
-        char command[512];
-        FILE *f;
-
-        (void)snprintf(command, sizeof(command), "%s/conf", bus_folder);
-        f = fopen(command, "we");
-        assert_non_null(f);
-        fprintf(f,
-                "<busconfig><type>system</type><listen>unix:path=%s/bus</listen>"
-                "<auth>EXTERNAL</auth><policy context=\"default\"><allow user=\"*\"/>"
-                "<allow own=\"*\"/><allow send_destination=\"*\"/><allow "
-                "receive_sender=\"*\"/></policy></busconfig>\n",
-                bus_folder);
-        assert_int_equal(fclose(f), 0);
-        (void)snprintf(command, sizeof(command),
-                       "dbus-daemon --config-file=%s/conf --fork --print-pid --nopidfile "
-                       "2>/dev/null",
-                       bus_folder);
-        bus_pid = run_daemon(command);
 }
 
 static inline _unused_ void start_systemd(const char *fault)
@@ -73,32 +34,12 @@ static inline _unused_ void start_systemd(const char *fault)
         assert_true(systemd_pid > 1);
 }
 
-/* Until nothing is left of it: it is nobody's child to be waited for. */
-static inline _unused_ void end_daemon(pid_t *pid)
-{
-        struct pollfd p = { .events = POLLIN };
-
-        if (*pid <= 0)
-                return;
-        p.fd = pidfd_open(*pid, 0);
-        (void)kill(*pid, SIGTERM);
-        if (p.fd >= 0)
-                (void)poll(&p, 1, 10000);
-        (void)kill(*pid, SIGKILL);
-        (void)fd_close(p.fd);
-        *pid = 0;
-}
-
 static inline _unused_ int setup_units_with(void **state, const char *fault)
 {
-        char address[128];
-
         (void)snprintf(bus_folder, sizeof(bus_folder), "/tmp/guestwire-bus-XXXXXX");
         assert_non_null(mkdtemp(bus_folder));
         if (!with_real_systemd()) {
                 start_bus();
-                (void)snprintf(address, sizeof(address), "unix:path=%s/bus", bus_folder);
-                (void)setenv("DBUS_SYSTEM_BUS_ADDRESS", address, 1);
                 if (bus_pid > 0)
                         start_systemd(fault);
         }
