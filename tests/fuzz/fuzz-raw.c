@@ -7,49 +7,25 @@
  * frames to the end of channel 0, each of that channel a JSON text, and lines; and the session ends
  * with its input.
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "base/buffer.h"
-#include "base/fd.h"
-#include "base/text.h"
-#include "methods/context.h"
 #include "rpc/frame.h"
 #include "rpc/raw.h"
-#include "rpc/scan.h"
-#include "rpc/session.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/session-world.h"
 
 #define RUN "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"r\"}"
 
 typedef struct Fuzz Fuzz;
 
 struct Fuzz {
-        AgentContext context; /* first: what rpc.discover takes its userdata for */
-        sd_event *event;
-        Session *session;
-        Call *call; /* the raw one */
+        World world; /* first: it is what the methods get */
+        Call *call;  /* the raw one */
         bool lent;
         Buffer received; /* what came with the loan */
 
-        Scan scan;
         FrameReader reader;
         bool framed;
         size_t texts; /* seen outside of frames */
 };
-
-static void check(int condition, const char *what)
-{
-        if (!condition) {
-                fprintf(stderr, "%s\n", what);
-                abort();
-        }
-}
 
 static size_t raw_data(Call *call, uint8_t channel, const char *data, size_t n, void *userdata)
 {
@@ -117,19 +93,6 @@ static const Method methods[] = {
         { 0 },
 };
 
-static void on_ended(Session *s, int error, void *userdata)
-{
-        Fuzz *f = userdata;
-
-        f->session = session_free(s);
-}
-
-static void on_privileged_call(Session *s, const CallRecord *record, void *userdata)
-{
-}
-
-static const SessionOwner owner = { .ended = on_ended, .privileged_call = on_privileged_call };
-
 /* A text of its own: the line before the frames, those after them. */
 static size_t take_line(Fuzz *f, const char *data, size_t n)
 {
@@ -139,8 +102,8 @@ static size_t take_line(Fuzz *f, const char *data, size_t n)
 
         if (!end)
                 return 0;
-        scan_reset(&f->scan);
-        check(scan_feed(&f->scan, data, length, &used) == SCAN_DONE, "a line is not JSON");
+        scan_reset(&f->world.scan);
+        check(scan_feed(&f->world.scan, data, length, &used) == SCAN_DONE, "a line is not JSON");
         check(used == length - 1, "a line is more than JSON");
         f->framed = memmem(data, length, answer, strlen(answer));
         f->reader = (FrameReader){ .begun = true };
@@ -163,15 +126,15 @@ static size_t take_frame(Fuzz *f, const char *data, size_t n)
         }
         check(piece.channel == FRAME_CONTROL || piece.channel == 2, "a channel of nobody's");
         if (piece.channel == FRAME_CONTROL && r == FRAME_PIECE) {
-                scan_reset(&f->scan);
-                check(scan_feed(&f->scan, piece.data, piece.n, &seen) == SCAN_DONE,
+                scan_reset(&f->world.scan);
+                check(scan_feed(&f->world.scan, piece.data, piece.n, &seen) == SCAN_DONE,
                       "a frame of channel 0 is not JSON");
         }
         f->framed = r != FRAME_END || piece.channel != FRAME_CONTROL;
         return used;
 }
 
-static void read_replies(Fuzz *f, int fd, Buffer *in)
+static void read_replies(Fuzz *f, Buffer *in)
 {
         ssize_t n;
         size_t used;
@@ -180,7 +143,7 @@ static void read_replies(Fuzz *f, int fd, Buffer *in)
         for (;;) {
                 p = buffer_reserve(in, 65536);
                 check(p != NULL, "no memory");
-                n = recv(fd, p, 65536, MSG_DONTWAIT);
+                n = recv(f->world.fd, p, 65536, MSG_DONTWAIT);
                 if (n <= 0)
                         break;
                 buffer_commit(in, (size_t)n);
@@ -192,11 +155,11 @@ static void read_replies(Fuzz *f, int fd, Buffer *in)
         }
 }
 
-static void turn(Fuzz *f, int fd, Buffer *in)
+static void turn(Fuzz *f, Buffer *in)
 {
-        while (sd_event_run(f->event, 0) > 0)
-                read_replies(f, fd, in);
-        read_replies(f, fd, in);
+        while (sd_event_run(f->world.event, 0) > 0)
+                read_replies(f, in);
+        read_replies(f, in);
 }
 
 static void give_back(Fuzz *f)
@@ -212,7 +175,7 @@ static void act(Fuzz *f, uint8_t how)
 {
         Call *call = f->call;
 
-        if (!call || !f->session)
+        if (!call || !f->world.session)
                 return;
         give_back(f);
         switch (how % 8) {
@@ -227,7 +190,7 @@ static void act(Fuzz *f, uint8_t how)
                 call_reply_text(call, "2", 1);
                 break;
         case 3:
-                session_stop(f->session);
+                session_stop(f->world.session);
                 break;
         case 4:
                 (void)call_is_congested(call);
@@ -238,12 +201,12 @@ static void act(Fuzz *f, uint8_t how)
         }
 }
 
-static void send_all(Fuzz *f, int fd, Buffer *in, const uint8_t *data, size_t n)
+static void send_all(Fuzz *f, Buffer *in, const uint8_t *data, size_t n)
 {
-        while (n > 0 && f->session) {
-                ssize_t m = send(fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        while (n > 0 && f->world.session) {
+                ssize_t m = send(f->world.fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-                turn(f, fd, in);
+                turn(f, in);
                 if (m <= 0)
                         return; /* the holder takes no more now, or the session is no more */
                 data += m;
@@ -251,30 +214,30 @@ static void send_all(Fuzz *f, int fd, Buffer *in, const uint8_t *data, size_t n)
         }
 }
 
-static void run(Fuzz *f, int fd, const uint8_t *data, size_t size)
+static void run(Fuzz *f, const uint8_t *data, size_t size)
 {
         Buffer in = BUFFER_NULL;
 
-        send_all(f, fd, &in, (const uint8_t *)RUN, strlen(RUN));
+        send_all(f, &in, (const uint8_t *)RUN, strlen(RUN));
         while (size > 0) {
                 const uint8_t *end = memchr(data, 0xFE, size);
                 size_t n = end ? (size_t)(end - data) : size;
 
-                send_all(f, fd, &in, data, n);
+                send_all(f, &in, data, n);
                 if (!end)
                         break;
                 act(f, n > 0 ? data[n - 1] : 0);
-                turn(f, fd, &in);
+                turn(f, &in);
                 data += n + 1;
                 size -= n + 1;
         }
-        (void)shutdown(fd, SHUT_WR);
-        turn(f, fd, &in);
+        (void)shutdown(f->world.fd, SHUT_WR);
+        turn(f, &in);
         for (unsigned i = 0; i < 8 && f->call; i++) {
                 act(f, i < 4 ? 5 : 2);
-                turn(f, fd, &in);
+                turn(f, &in);
         }
-        check(!f->session, "the session did not end with its input");
+        check(!f->world.session, "the session did not end with its input");
         check(f->texts > 0, "the answer was lost");
         buffer_done(&in);
         buffer_done(&f->received);
@@ -282,41 +245,10 @@ static void run(Fuzz *f, int fd, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        static const ScanKeys keys = { .params = SCAN_KEYS_MAX };
-        static const ScanLimits limits = { 1U << 30, 1U << 24, SCAN_DEPTH_MAX };
-        static char all[] = "*";
-        char *globs[] = { all, NULL }, *block[] = { NULL };
-        SessionSettings settings = {
-                .max_message = 512,
-                .max_values = 64,
-                .max_calls = 4,
-                .message_timeout = TEXT_INFINITY,
-                .policy = { .methods = globs, .block_methods = block },
-        };
-        Peer peer = { .kind = PEER_UNIX, .text = "fuzz" };
-        MethodSet *set;
-        Stats stats = { 0 };
         Fuzz f = { 0 };
-        int pair[2];
 
-        check(sd_event_new(&f.event) >= 0, "no event loop");
-        check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0,
-              "no socket pair");
-        check(method_set_new(&f, &set) == 0 && method_set_add(set, methods) == 0 &&
-                      method_set_add(set, rpc_methods) == 0,
-              "no methods");
-        check(session_new(f.event, pair[0], &peer, set, &stats, &settings, &owner, &f,
-                          &f.session) == 0,
-              "no session");
-        scan_init(&f.scan, &keys, &limits);
-
-        f.context.methods = set;
-        run(&f, pair[1], data, size);
-
-        check(stats.calls_running == 0, "a call was not ended");
-        fd_close(pair[1]);
-        scan_done(&f.scan);
-        (void)method_set_unref(set);
-        sd_event_unref(f.event);
+        world_init(&f.world, methods);
+        run(&f, data, size);
+        world_done(&f.world);
         return 0;
 }

@@ -6,30 +6,14 @@
  * came, each line of the replies must be JSON that our own scanner accepts, and the session ends
  * with its input.
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "base/fd.h"
-#include "base/text.h"
-#include "methods/context.h"
-#include "rpc/scan.h"
-#include "rpc/session.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/session-world.h"
 
 typedef struct Fuzz Fuzz;
 
 struct Fuzz {
-        AgentContext context; /* first: what rpc.discover takes its userdata for */
-        sd_event *event;
-        Session *session;
+        World world; /* first: it is what the methods get */
         Call *held[8];
         size_t n_held;
-        Scan scan;
 };
 
 static void forget(Fuzz *f, Call *call)
@@ -76,77 +60,56 @@ static const Method methods[] = {
         { 0 },
 };
 
-static void on_ended(Session *s, int error, void *userdata)
-{
-        Fuzz *f = userdata;
-
-        f->session = session_free(s);
-}
-
-static void on_privileged_call(Session *s, const CallRecord *record, void *userdata)
-{
-}
-
-static const SessionOwner owner = { .ended = on_ended, .privileged_call = on_privileged_call };
-
-static void check(int condition, const char *what)
-{
-        if (!condition) {
-                fprintf(stderr, "%s\n", what);
-                abort();
-        }
-}
-
 /* All that was sent so far must be whole lines of JSON. */
-static void read_replies(Fuzz *f, int fd)
+static void read_replies(Fuzz *f)
 {
         char buffer[4096];
         ssize_t n;
 
-        while ((n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0) {
+        while ((n = recv(f->world.fd, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0) {
                 size_t done = 0;
 
                 while (done < (size_t)n) {
                         size_t used;
                         ScanResult r;
 
-                        r = scan_feed(&f->scan, buffer + done, (size_t)n - done, &used);
+                        r = scan_feed(&f->world.scan, buffer + done, (size_t)n - done, &used);
                         done += used;
                         if (r == SCAN_DONE)
-                                scan_reset(&f->scan);
+                                scan_reset(&f->world.scan);
                         else
                                 check(r == SCAN_MORE, "a reply is not JSON");
                 }
         }
 }
 
-static void turn(Fuzz *f, int fd)
+static void turn(Fuzz *f)
 {
-        while (sd_event_run(f->event, 0) > 0)
-                read_replies(f, fd);
-        read_replies(f, fd);
+        while (sd_event_run(f->world.event, 0) > 0)
+                read_replies(f);
+        read_replies(f);
 }
 
-static void send_all(Fuzz *f, int fd, const uint8_t *data, size_t n)
+static void send_all(Fuzz *f, const uint8_t *data, size_t n)
 {
-        while (n > 0 && f->session) {
-                ssize_t m = send(fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        while (n > 0 && f->world.session) {
+                ssize_t m = send(f->world.fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 
                 if (m > 0) {
                         data += m;
                         n -= (size_t)m;
                 }
-                turn(f, fd);
+                turn(f);
         }
 }
 
-static void run(Fuzz *f, int fd, const uint8_t *data, size_t size)
+static void run(Fuzz *f, const uint8_t *data, size_t size)
 {
         while (size > 0) {
                 const uint8_t *end = memchr(data, 0xFE, size);
                 size_t n = end ? (size_t)(end - data) : size;
 
-                send_all(f, fd, data, n);
+                send_all(f, data, n);
                 if (!end)
                         break;
                 if (f->n_held > 0)
@@ -154,52 +117,21 @@ static void run(Fuzz *f, int fd, const uint8_t *data, size_t size)
                 data += n + 1;
                 size -= n + 1;
         }
-        (void)shutdown(fd, SHUT_WR);
-        turn(f, fd);
+        (void)shutdown(f->world.fd, SHUT_WR);
+        turn(f);
         while (f->n_held > 0)
                 call_reply_text(f->held[--f->n_held], "{}", 2);
-        turn(f, fd);
-        check(!f->session, "the session did not end with its input");
-        check(!scan_begun(&f->scan), "a reply was cut");
+        turn(f);
+        check(!f->world.session, "the session did not end with its input");
+        check(!scan_begun(&f->world.scan), "a reply was cut");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        static const ScanKeys keys = { .params = SCAN_KEYS_MAX };
-        static const ScanLimits limits = { 1U << 30, 1U << 24, SCAN_DEPTH_MAX };
-        static char all[] = "*", blocked[] = "x*";
-        char *globs[] = { all, NULL }, *block[] = { blocked, NULL };
-        SessionSettings settings = {
-                .max_message = 512,
-                .max_values = 64,
-                .max_calls = 4,
-                .message_timeout = TEXT_INFINITY,
-                .policy = { .methods = globs, .block_methods = block },
-        };
-        Peer peer = { .kind = PEER_UNIX, .text = "fuzz" };
-        MethodSet *set;
-        Stats stats = { 0 };
         Fuzz f = { 0 };
-        int pair[2];
 
-        check(sd_event_new(&f.event) >= 0, "no event loop");
-        check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0,
-              "no socket pair");
-        check(method_set_new(&f, &set) == 0 && method_set_add(set, methods) == 0 &&
-                      method_set_add(set, rpc_methods) == 0,
-              "no methods");
-        check(session_new(f.event, pair[0], &peer, set, &stats, &settings, &owner, &f,
-                          &f.session) == 0,
-              "no session");
-        scan_init(&f.scan, &keys, &limits);
-
-        f.context.methods = set;
-        run(&f, pair[1], data, size);
-
-        check(stats.calls_running == 0, "a call was not ended");
-        fd_close(pair[1]);
-        scan_done(&f.scan);
-        (void)method_set_unref(set);
-        sd_event_unref(f.event);
+        world_init(&f.world, methods);
+        run(&f, data, size);
+        world_done(&f.world);
         return 0;
 }
