@@ -48,6 +48,14 @@ class Jobs(ExecCase):
             self.assertEqual(self.client("attach", self.cli, job), (3, b"out\nend\n", b"err\n"))
         self.assertRegex(self.run_ok("jobs", self.cli), r"(?m)^ +%s  exit 3 " % job)
 
+    def test_a_job_that_cannot_begin(self):
+        """As exec says it without --detach; and there is no job."""
+        for options in ((), ("--detach",)):
+            status, out, err = self.client("exec", *options, self.cli, "--", "/no/such")
+            self.assertEqual((status, out), (255, b""))
+            self.assertIn(b"cannot execute /no/such: No such file or directory (ENOENT)", err)
+        self.assertEqual(json.loads(self.run_ok("jobs", "--json", self.cli)), {"jobs": []})
+
     def test_attach_follows(self):
         path = os.path.join(self.folder, "fifo")
         os.mkfifo(path)

@@ -134,11 +134,16 @@ class Exec(lab.TestCase):
         self.assertIn("NoSuchThing", error["message"])
 
     def test_a_program_that_is_not_there(self):
+        before = self.call("exec.list")
         for scope in ("unit", "agent"):
             with self.subTest(scope=scope):
-                error = self.execute("/no/such/program", scope=scope, status=1)
-                self.assertEqual(error["data"]["reason"], "failed", error)
-                self.assertEqual(error["data"]["errno"], "ENOENT", error)
+                for method in ("exec.run", "exec.start"):
+                    error = self.call(method, 'argv=["/no/such/program"]',
+                                      "scope=" + json.dumps(scope), status=1)
+                    self.assertEqual(error["data"]["reason"], "failed", error)
+                    self.assertEqual(error["data"]["errno"], "ENOENT", error)
+                    self.assertIn("cannot execute /no/such/program", error["message"])
+        self.assertEqual(self.call("exec.list"), before)
 
     def test_the_agent_dies_and_its_programs_with_it(self):
         """Nothing that belongs to nobody goes on after kill -9."""
