@@ -16,6 +16,9 @@ PARTIAL = ".%s.guestwire-part"
 
 
 class Cp(lab.TestCase):
+    # What takes minutes does not hold up the rest.
+    lane = "others"
+
     def setUp(self):
         super().setUp()
         self.wait_ping()

@@ -62,15 +62,31 @@ class Confinement(TestCase):
         self.assertEqual(done.status, 0)
 
     def test_it_runs_under_its_profile(self):
-        for path in ("/proc/%s/attr/current" % self.guest.property("MainPID"),
-                     "/proc/self/attr/current"):
-            if "self" in path:
-                text = self.shell("cat " + path, "scope=agent")["stdout"].strip()
-            else:
-                text = self.guest.out("cat", path)
-            self.assertEqual(text, "guestwired (enforce)", path)
-        # What is outside of the sandbox is outside of the profile.
-        self.assertEqual(self.shell("cat /proc/self/attr/current")["stdout"], "unconfined\n")
+        name = "guestwired (enforce)"
+        self.assertEqual(self.guest.out("cat /proc/%s/attr/current"
+                                        % self.guest.property("MainPID")), name)
+        # So do programs inside of the sandbox, and nothing that is outside.
+        show = "cat /proc/self/attr/current"
+        self.assertEqual(self.shell(show, "scope=agent")["stdout"], name + "\n")
+        self.assertEqual(self.shell(show, "scope=unit")["stdout"], "unconfined\n")
+
+    def test_the_package_loads_it_and_takes_it_away(self):
+        loaded = "grep -c '^guestwired ' /sys/kernel/security/apparmor/profiles"
+        install = "dpkg -i /packages/guestwire-agent_*.deb"
+
+        def restore():
+            self.guest.run("test -e /usr/sbin/guestwired || %s; rm -rf /etc/guestwire && "
+                           "mv /run/kept /etc/guestwire && systemctl -q enable --now guestwired"
+                           % install)
+            self.wait_ping()
+        self.guest.run("cp -a /etc/guestwire /run/kept")
+        self.addCleanup(restore)
+        self.assertEqual(self.guest.out(loaded), "1")
+        self.guest.run("dpkg -P guestwire-agent")
+        self.assertEqual(self.guest.out(loaded, check=False), "0")
+        self.assertEqual(self.guest.out("find /etc/apparmor.d -name 'guestwired*'"), "")
+        self.guest.run(install)
+        self.assertEqual(self.guest.out(loaded), "1")
 
     def test_what_the_profile_alone_refuses(self):
         """Not what the unit's own settings forbid already: they are off for this."""
