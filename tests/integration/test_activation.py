@@ -289,10 +289,10 @@ class ExitOnIdle(Activation):
         sock = self.listening(target)
         # Ahead of the daemon, which might be gone before it is called.
         client = self.connect(target)
-        self.start(target, agent={"exit_on_idle": "1s"}, passed=[(sock, UNIT)])
+        self.start(target, agent={"exit_on_idle": "2s"}, passed=[(sock, UNIT)])
         self.assertEqual(client.call("agent.ping"), {})
         # Longer than the limit, and it is there.
-        threading.Event().wait(1.2)
+        threading.Event().wait(2.2)
         self.assertEqual(client.call("agent.ping"), {})
         client.close()
         self.daemon.expect_exit(0)

@@ -51,7 +51,7 @@ class Agent(Case):
                 self.assertIn("1 sent, 1 answered, 0% lost", output)
 
     def test_ping_ends_with_the_time(self):
-        output = self.run_ok("ping", "--timeout=1s", "-i", "1h", self.cli)
+        output = self.run_ok("ping", "--timeout=4s", "-i", "1h", self.cli)
         self.assertIn("1 sent, 1 answered", output)
         result = self.run_guestwire("ping", "--timeout=1s", "-c2", "-i", "1h", self.cli)
         self.assertEqual(result.returncode, TIMEOUT)
@@ -153,7 +153,7 @@ class Agent(Case):
         self.run_bad(CONNECTION, "no connection to %s: .*guestwired" % re.escape(self.cli),
                      "ping", "-c1", self.cli)
         result = self.run_bad(TIMEOUT, "did not answer in time; at last: no connection",
-                              "ping", "--wait=1s", "-c1", self.cli)
+                              "ping", "--wait=2s", "-c1", self.cli)
         self.assertEqual(result.stdout, "")
         self.run_bad(TIMEOUT, "did not answer in time", "info", "--wait", "--timeout=1s",
                      self.cli)

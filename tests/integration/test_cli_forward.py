@@ -26,11 +26,6 @@ class Forward(Streams):
     def service(self, talk=echo):
         return Service(self, talk, kind=self.KIND)
 
-    def free_tcp_port(self, host="127.0.0.1"):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
-            sock.bind((host, 0))
-            return sock.getsockname()[1]
-
     def forward(self, *args, n=1, **options):
         """A `guestwire forward` that listens on n addresses."""
         process = self.popen("forward", *args, **options)

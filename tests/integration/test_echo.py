@@ -172,7 +172,7 @@ class Limits(Case):
         self.assertEqual(len(got.replace(b"Hello: ", b"")), sent)
 
     def test_idle_timeout(self):
-        self.serve(idle_timeout="200ms")
+        self.serve(idle_timeout="2s")
         client = self.client()
         client.send(b"x")
         self.hear(client, b"x")

@@ -378,7 +378,8 @@ class Departure(Case):
         self.assertNotIn("cannot", self.daemon.stderr)
 
     def test_the_daemon_waits_for_what_ends_by_itself(self):
-        self.start_exec(self.script("echo ready; sleep 0.5; echo done"))
+        self.start_exec(self.script("echo ready; sleep 0.5; echo done"),
+                        agent={"shutdown_timeout": "10min"})
         client = self.open()
         client.read_line()
         self.daemon.process.send_signal(signal.SIGTERM)
@@ -390,7 +391,7 @@ class Departure(Case):
 class Limits(Case):
     def test_timeout(self):
         self.start_exec(self.script("trap '' TERM; echo $$; while :; do sleep 1; done"),
-                        timeout="3s", kill_timeout="100ms")
+                        timeout="5s", kill_timeout="100ms")
         client = self.open()
         pids = self.read_pids(client, 1)
         self.assertEqual(self.read_all(client), b"")

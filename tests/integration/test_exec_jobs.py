@@ -422,7 +422,7 @@ class Limits(JobCase):
 
 
 class Keep(JobCase):
-    agent = {"scope": "agent", "job_keep": "1s"}
+    agent = {"scope": "agent", "job_keep": "3s"}
 
     def test_job_keep(self):
         running = self.start_job("exec sleep 1000")

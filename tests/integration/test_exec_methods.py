@@ -302,12 +302,12 @@ class Terminal(Case):
 class End(Case):
     def test_timeout(self):
         error = self.fails("timeout", argv=["sh", "-c", "echo begun; exec sleep 1000"],
-                           timeout_ms=300)
+                           timeout_ms=2000)
         self.assertEqual(error["data"]["stdout"], "begun\n")
         self.assertEqual(error["data"]["signal"], "SIGTERM")
 
     def test_a_program_that_does_not_want_to_end(self):
-        error = self.fails("timeout", timeout_ms=200, kill_timeout_ms=100, argv=[
+        error = self.fails("timeout", timeout_ms=2000, kill_timeout_ms=100, argv=[
             "sh", "-c", "trap '' TERM; while :; do sleep 1000; done"])
         self.assertEqual(error["data"]["signal"], "SIGKILL")
 
@@ -338,11 +338,14 @@ class End(Case):
         self.assert_gone(self.wait_for_pid("pid"))
 
     def test_nothing_is_left(self):
-        for script in ("setsid sleep 1000 & echo $! >%s", "nohup sleep 1000 >/dev/null 2>&1 & "
-                       "echo $! >%s", "(setsid sh -c '(sleep 1000 & echo $! >%s)' &) ; sleep 0.2",
-                       "sh -c 'trap \"\" TERM HUP; while :; do sleep 1000; done' & echo $! >%s"):
+        for script in ("setsid sleep 1000 & echo $! >$1",
+                       "nohup sleep 1000 >/dev/null 2>&1 & echo $! >$1",
+                       "(setsid sh -c '(sleep 1000 & echo $! >$0)' $1 &)\n"
+                       "until test -s $1; do sleep 0.1; done",
+                       "sh -c 'trap \"\" TERM HUP; while :; do sleep 1000; done' & echo $! >$1"):
             name = "pid%d" % len(os.listdir(self.folder))
-            self.shell(script % self.path(name), kill_timeout_ms=100, output="discard")
+            self.run_program("sh", "-c", script, "sh", self.path(name), kill_timeout_ms=100,
+                             output="discard")
             self.assert_gone(self.wait_for_pid(name))
 
     def test_a_lost_connection_ends_it(self):

@@ -89,7 +89,7 @@ class Split(Case):
 
 
 class Peers(Case):
-    agent = {"message_timeout": "300ms"}
+    agent = {"message_timeout": "1s"}
 
     def test_closes_with_replies_unread(self):
         for _ in range(20):

@@ -289,7 +289,7 @@ class MuxTarget(Case):
     def test_an_answer_that_never_comes(self):
         """connect-timeout is for the handshake as well."""
         vmm = Vmm(self)
-        self.serve(vmm, connect_timeout="200ms")
+        self.serve(vmm, connect_timeout="2s")
         self.daemon.remember()
         with harness.Client(self.forwarded) as client:
             far, _ = vmm.accept()
@@ -354,7 +354,7 @@ class Name(Case):
         self.assert_answers()
 
     def test_connect_timeout(self):
-        self.forwarded = self.forward("tcp:guestwire.example:80", connect_timeout="300ms")
+        self.forwarded = self.forward("tcp:guestwire.example:80", connect_timeout="2s")
         self.start(self.target(), self.forwarded)
         with harness.Client(self.forwarded) as client:
             self.assert_asked()
@@ -365,7 +365,7 @@ class Name(Case):
 class Lifetime(Case):
     def test_idle_timeout(self):
         backend = Backend(self)
-        self.serve(backend, idle_timeout="200ms")
+        self.serve(backend, idle_timeout="2s")
         near, far = self.pair(backend)
         self.assert_gone(near)
         self.assert_gone(far)

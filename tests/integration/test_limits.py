@@ -92,14 +92,14 @@ class Connections(harness.TestCase):
             self.assertEqual(client.call("agent.ping"), {})
 
     def test_idle_timeout(self):
-        self.start(self.target(idle_timeout="300ms"))
+        self.start(self.target(idle_timeout="2s"))
         client = self.connect()
         self.assertEqual(client.call("agent.ping"), {})
         self.assert_closed(client)
         self.assert_closed(self.connect())
 
     def test_idle_timeout_spares_the_busy(self):
-        self.start(self.target(idle_timeout="2s"))
+        self.start(self.target(idle_timeout="4s"))
         client, silent = self.connect(), self.connect()
         # Until the silent one is closed; each ping begins the time anew.
         while silent.quiet(0.1):

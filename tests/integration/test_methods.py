@@ -136,7 +136,7 @@ class Programs(Case):
             "a.b", "trap '' TERM; echo $$ >{0}/one\n"
                    "setsid sh -c 'trap \"\" TERM; echo $$ >{0}/two; while :; do sleep 1; done' &\n"
                    "while :; do sleep 1; done".format(self.folder),
-            timeout="1s", kill_timeout="300ms"))
+            timeout="3s", kill_timeout="300ms"))
         self.assert_reason(self.client.error("a.b"), "timeout")
         self.assert_tree_gone("one", "two")
 
@@ -164,7 +164,7 @@ class Programs(Case):
         self.wait_for_file("one")
         self.client.reset()
         self.assert_tree_gone("one", "two")
-        self.assertEqual(self.stats()["calls"]["running"], 1)
+        harness.until(lambda: self.stats()["calls"]["running"] == 1, "the call's end")
 
     def test_the_daemon_stops(self):
         self.serve(self.method("a.b", "trap '' TERM; echo $$ >%s/one; sleep 1000" % self.folder),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The test case that all others derive from."""
 
+import errno
 import os
 import shutil
 import socket
@@ -20,6 +21,7 @@ class TestCase(unittest.TestCase):
     longMessage = True
     maxDiff = None
     ports = 20000 + os.getpid() % 1000 * 40
+    tcp_ports = 10000 + os.getpid() % 1000 * 20
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="guestwire-")
@@ -29,6 +31,18 @@ class TestCase(unittest.TestCase):
         """A vsock port that no test of this process has had."""
         TestCase.ports += 1
         return TestCase.ports
+
+    def free_tcp_port(self, host="127.0.0.1"):
+        """A TCP port that nobody has, nor is given: it is below those of whoever names none."""
+        while True:
+            TestCase.tcp_ports += 1
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+                try:
+                    sock.bind((host, TestCase.tcp_ports))
+                    return TestCase.tcp_ports
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE:
+                        raise
 
     def target(self, name="main", transport=None, port=None, **keys):
         """A listener's Target; keys become its settings (idle_timeout="1s")."""
@@ -40,9 +54,7 @@ class TestCase(unittest.TestCase):
             section, address = "port %d" % port, (CID_LOCAL, port)
             family = socket.AF_VSOCK
         elif transport == "tcp":
-            with socket.socket() as sock:
-                sock.bind(("127.0.0.1", 0))
-                address = sock.getsockname()
+            address = ("127.0.0.1", self.free_tcp_port())
             lines["address"] = "tcp:%s:%d" % address
             section, family = "listen %s" % name, socket.AF_INET
         else:

@@ -15,7 +15,7 @@ GUESTWIRED = os.path.join(BUILDDIR, "guestwired")
 GUESTWIRE = os.path.join(BUILDDIR, "guestwire")
 
 # Only a hang reaches these; user-mode Linux traces every system call, so it gets more.
-DEADLINE = float(os.environ.get("GUESTWIRE_TEST_DEADLINE", 90 if TRANSPORT == "vsock" else 30))
+DEADLINE = float(os.environ.get("GUESTWIRE_TEST_DEADLINE", 120 if TRANSPORT == "vsock" else 60))
 TEST_LIMIT = 600
 
 CID_LOCAL = 1
