@@ -9,8 +9,7 @@ import subprocess
 import threading
 
 import harness
-from harness import DEADLINE, GUESTWIRE, until
-from programs import is_gone
+from harness import DEADLINE, GUESTWIRE, is_gone, until
 
 OK, REFUSED, USAGE, CONNECTION, TIMEOUT = 0, 1, 2, 3, 124
 # What every failure of `exec` itself ends with.
@@ -61,16 +60,7 @@ class ExecCase(Case):
 
     def exec(self, *args, data=None, **options):
         """Runs `guestwire exec` to its end; what it printed is bytes."""
-        if data is not None:
-            options["input"] = data
-        else:
-            options.setdefault("stdin", subprocess.DEVNULL)
-        result = subprocess.run([GUESTWIRE, "exec", self.cli, *args], stdout=options.pop(
-            "stdout", subprocess.PIPE), stderr=subprocess.PIPE, timeout=DEADLINE, check=False,
-            **options)
-        for word in harness.SANITIZERS:
-            self.assertNotIn(word.encode(), result.stderr)
-        return result
+        return self.run_guestwire("exec", self.cli, *args, data=data, text=False, **options)
 
     def sh(self, script, *args, **options):
         return self.exec(*args, "--", "sh", "-c", script, **options)

@@ -4,12 +4,10 @@
 import os
 import random
 import stat
-import unittest
 
 from cli import REFUSED, Case
 
 MIB = 1 << 20
-as_root = unittest.skipUnless(os.geteuid() == 0, "not root")
 PARTIAL = ".%s.guestwire-part"
 
 

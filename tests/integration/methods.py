@@ -5,7 +5,7 @@ import contextlib
 import os
 
 import harness
-from programs import is_there
+from harness import is_there
 
 CANCEL = '{"jsonrpc":"2.0","method":"rpc.cancel","params":{"id":%d}}\n'
 

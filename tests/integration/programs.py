@@ -6,27 +6,9 @@ import contextlib
 import os
 
 import harness
+from harness import is_there
 
 STDIN, STDOUT, STDERR = 1, 2, 3
-
-
-def is_there(pid):
-    """A process that runs; one that has died and is not reaped yet does not."""
-    try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def is_gone(pid):
-    """Neither running nor a zombie that nobody has buried."""
-    return not os.path.exists("/proc/%d" % pid)
-
-
-def is_asleep(pid):
-    with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
-        return file.read().rpartition(")")[2].split()[0] == "S"
 
 
 class Case(harness.TestCase):

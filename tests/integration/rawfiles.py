@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Raw calls of file.*, from outside: frames, and the records of file streams."""
+"""What the tests of file.* stand on: a folder, raw calls, and the records of file streams."""
 
 import base64
 import ctypes
 import ctypes.util
 import json
+import os
 import struct
+
+import harness
 
 CONTROL, DATA, HOLE, RECORDS = 0, 1, 2, 3
 
@@ -36,6 +39,42 @@ def name_of(record, key="path"):
     if key in record:
         return record[key].encode()
     return base64.b64decode(record[key + "_base64"])
+
+
+class FileCase(harness.TestCase):
+    """A folder to work in, and an agent whose callers may."""
+
+    def setUp(self):
+        super().setUp()
+        self.place = os.path.join(self.folder, "place")
+        os.mkdir(self.place)
+        # mkdtemp() lets nobody else in.
+        os.chmod(self.folder, 0o755)
+
+    def serve(self, **keys):
+        self.start(self.target(trust="peers", trust_unsafe="yes", **keys))
+        self.client = self.connect()
+        return self.client
+
+    def path(self, *names):
+        return os.path.join(self.place, *names)
+
+    def write(self, name, content=b"", mode=0o644):
+        """A file there, or anywhere by its whole path."""
+        with open(self.path(name), "wb") as file:
+            file.write(content)
+        os.chmod(self.path(name), mode)
+        return self.path(name)
+
+    def read(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def fails(self, method, reason, error=None, client=None, **params):
+        failed = (client or self.client).error(method, params)
+        self.assert_reason(failed, reason)
+        self.assertEqual(failed["data"].get("errno"), error, failed)
+        return failed
 
 
 class RawCall:

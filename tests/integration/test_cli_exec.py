@@ -12,17 +12,10 @@ import threading
 
 import harness
 from cli import FAILED, OK, USAGE, ExecCase
-from harness import DEADLINE, GUESTWIRE, until
-from programs import is_asleep, is_gone
+from harness import DEADLINE, GUESTWIRE, is_asleep, is_gone, peak_rss, until
 from streams import LARGE, MIB, digest
 
 BYTES = bytes(range(256)) * 4 + b"\r\n\0\xff"
-
-
-def peak(pid):
-    """The most resident memory so far, in bytes."""
-    with open("/proc/%d/status" % pid, encoding="ascii") as file:
-        return int(file.read().split("VmHWM:")[1].split()[0]) * 1024
 
 
 class Status(ExecCase):
@@ -225,11 +218,11 @@ class Pressure(ExecCase):
         while total < size:
             total += len(process.stdout.read(min(MIB, size - total)))
             if total == size // 2:
-                self.assertLess(peak(process.pid), 16 * MIB)
+                self.assertLess(peak_rss(process.pid), 16 * MIB)
         self.assertEqual(process.stdout.read(), b"")
         self.assertEqual(process.wait(DEADLINE), OK)
         if not harness.build_kind():
-            self.assertLess(peak(self.daemon.pid), 16 * MIB)
+            self.assertLess(self.daemon.peak_rss(), 16 * MIB)
 
     def test_input_goes_on_while_the_output_is_full(self):
         path = os.path.join(self.folder, "count")

@@ -301,14 +301,9 @@ class Forward(Streams):
             sock.sendall(b"%02d" % i)
         self.assertEqual(clients[0].recv(2), b"00")
         self.assertRegex(process.stderr.readline(), b"Too many open files")
-
-        def ticks():
-            with open("/proc/%d/stat" % process.pid, encoding="ascii") as file:
-                fields = file.read().rpartition(")")[2].split()
-            return int(fields[11]) + int(fields[12])
-        begin = ticks()
+        begin = harness.cpu_ticks(process.pid)
         threading.Event().wait(1)
-        self.assertLess(ticks() - begin, os.sysconf("SC_CLK_TCK") // 2)
+        self.assertLess(harness.cpu_ticks(process.pid) - begin, os.sysconf("SC_CLK_TCK") // 2)
         for i, sock in enumerate(clients):
             received = b"" if i else b"00"
             while len(received) < 2:

@@ -4,13 +4,12 @@
 import json
 import os
 import signal
-import struct
 import subprocess
 
 import harness
 from cli import FAILED, OK, REFUSED, USAGE, ExecCase, Stranger
-from harness import DEADLINE, GUESTWIRE, only, until
-from programs import is_gone
+from harness import DEADLINE, GUESTWIRE, is_gone, only, until
+from rawfiles import frame
 
 CONTROL, STDIN, STDOUT, STDERR = range(4)
 
@@ -23,9 +22,7 @@ class Jobs(ExecCase):
         return output.strip()
 
     def client(self, *args, data=None):
-        stdin = {"input": data} if data is not None else {"stdin": subprocess.DEVNULL}
-        result = subprocess.run([GUESTWIRE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                timeout=DEADLINE, check=False, **stdin)
+        result = self.run_guestwire(*args, data=data, text=False)
         return result.returncode, result.stdout, result.stderr
 
     def row(self, job):
@@ -144,10 +141,6 @@ class Jobs(ExecCase):
     def test_started_in_json(self):
         output = self.run_ok("exec", "--detach", "--json", self.cli, "--", "true")
         self.assertEqual(json.loads(output), {"job": 1})
-
-
-def frame(channel, payload=b""):
-    return struct.pack(">IB", len(payload), channel) + payload
 
 
 def text(value):

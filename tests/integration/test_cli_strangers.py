@@ -5,7 +5,6 @@ import json
 import resource
 import select
 import socket
-import subprocess
 
 import harness
 from cli import (
@@ -47,10 +46,7 @@ class Strangers(Case):
                            ('{"a":1},"b":{}', USAGE), ("{}}", USAGE)):
             with self.subTest(text=text[:40]):
                 calls = stranger.calls
-                result = subprocess.run([GUESTWIRE, "call", stranger.cli, "m", "-"], input=text,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        universal_newlines=True, timeout=harness.DEADLINE,
-                                        check=False)
+                result = self.run_guestwire("call", stranger.cli, "m", "-", data=text)
                 self.assertEqual(result.returncode, code, result.stderr)
                 self.assertEqual(stranger.calls - calls, 1 if code == OK else 0)
                 if code == OK:
@@ -216,9 +212,8 @@ class Strangers(Case):
         stranger = Stranger(self, answering(lambda r: json.dumps(
             {"jsonrpc": "2.0", "id": r["id"], "result": r["params"]}).encode() + b"\n"))
         text = json.dumps({"a": "x" * (4 << 20)})
-        result = subprocess.run([GUESTWIRE, "call", stranger.cli, "m", "-"], input=text,
-                                stdout=subprocess.PIPE, universal_newlines=True, check=True,
-                                timeout=harness.DEADLINE)
+        result = self.run_guestwire("call", stranger.cli, "m", "-", data=text)
+        self.assertEqual(result.returncode, OK, result.stderr)
         self.assertEqual(json.loads(result.stdout), json.loads(text))
 
     def test_refusal_is_read_though_sending_failed(self):

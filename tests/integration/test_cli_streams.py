@@ -6,7 +6,6 @@ import fcntl
 import getpass
 import os
 import pty
-import re
 import shutil
 import signal
 import socket
@@ -135,8 +134,7 @@ class Connect(Streams):
                     peak.append(file.read())
                 return len(peak) > 3 and peak[-1] == peak[-4]
             until(settled, "it stopped reading")
-            with open("/proc/%d/status" % process.pid, encoding="ascii") as file:
-                rss = int(re.search(r"VmHWM:\s+(\d+) kB", file.read()).group(1)) * 1024
+            rss = harness.peak_rss(process.pid)
         if not harness.build_kind():
             self.assertLess(rss, 24 * MIB)
         process.kill()

@@ -104,13 +104,11 @@ class Files(CpCase):
             with open(path, "wb") as file:
                 file.write(name)
             to = os.fsencode(self.main.cli + ":" + self.there)
-            self.assertEqual(subprocess.run([GUESTWIRE, "cp", path, to], check=False,
-                                            timeout=DEADLINE).returncode, OK)
+            self.assertEqual(self.run_guestwire("cp", path, to).returncode, OK)
             with open(os.path.join(os.fsencode(self.there), name), "rb") as file:
                 self.assertEqual(file.read(), name)
             os.unlink(path)
-            self.assertEqual(subprocess.run([GUESTWIRE, "cp", to + b"/" + name, self.here],
-                                            check=False, timeout=DEADLINE).returncode, OK)
+            self.assertEqual(self.run_guestwire("cp", to + b"/" + name, self.here).returncode, OK)
             with open(path, "rb") as file:
                 self.assertEqual(file.read(), name)
 
@@ -135,14 +133,10 @@ class Files(CpCase):
 
     def test_streams(self):
         content = self.large()
-        result = subprocess.run([GUESTWIRE, "cp", "-", self.guest("s")], input=content,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-                                timeout=DEADLINE)
+        result = self.run_guestwire("cp", "-", self.guest("s"), data=content, text=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (OK, b"", b""))
         self.assertEqual(self.read(self.there, "s"), content)
-        result = subprocess.run([GUESTWIRE, "cp", self.guest("s"), "-"], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-                                timeout=DEADLINE)
+        result = self.run_guestwire("cp", self.guest("s"), "-", text=False)
         self.assertEqual((result.returncode, result.stderr), (OK, b""))
         self.assertEqual(result.stdout, content)
         self.cp_bad("no name to go into it", "-", self.guest())

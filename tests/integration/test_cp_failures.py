@@ -10,8 +10,8 @@ import subprocess
 
 import harness
 from cli import CONNECTION, USAGE
-from copies import MIB, PARTIAL, CpCase, as_root
-from harness import DEADLINE, GUESTWIRE, until
+from copies import MIB, PARTIAL, CpCase
+from harness import DEADLINE, GUESTWIRE, as_root, until
 
 
 class Refused(CpCase):
@@ -226,7 +226,6 @@ class CutOff(CpCase):
         self.cp_ok("--resume", self.write(self.here, "f", content=content), self.guest("f"))
         self.assertEqual(self.read(self.there, "f"), content)
         self.assert_only(self.there, "f")
-
 
     def test_resumed_between_guests(self):
         content = self.large()

@@ -12,8 +12,7 @@ import subprocess
 import threading
 
 import harness
-
-PING = b'{"jsonrpc":"2.0","id":%d,"method":"agent.ping"}\n'
+from harness import PING
 
 
 class Options(harness.TestCase):

@@ -66,8 +66,7 @@ class Examples(harness.TestCase):
         threading.Thread(target=run, daemon=True).start()
 
     def run_client(self, *arguments):
-        return subprocess.run([GUESTWIRE, *arguments], stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=60, check=False)
+        return self.run_guestwire(*arguments, text=False)
 
     def test_ssh(self):
         listener = socket.socket()

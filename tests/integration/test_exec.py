@@ -9,7 +9,7 @@ import threading
 import unittest
 
 import harness
-from harness import TRANSPORT, until
+from harness import TRANSPORT, is_gone, until
 
 VSOCK = TRANSPORT == "vsock"
 # User-mode Linux traces every system call.
@@ -27,14 +27,6 @@ setsid sh -c '%(trap)s; echo $$; while :; do sleep 1; done' &
 setsid sh -c '(%(trap)s; exec sh -c "echo \\$\\$; while :; do sleep 1; done") &') &
 """
 FAMILY_SIZE = 5
-
-
-def is_there(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 class Case(harness.TestCase):
@@ -80,12 +72,12 @@ class Case(harness.TestCase):
     def read_pids(self, client, n):
         pids = [int(client.read_line()) for _ in range(n)]
         for pid in pids:
-            self.assertTrue(is_there(pid), pid)
+            self.assertFalse(is_gone(pid), pid)
         return pids
 
     def assert_gone(self, pids):
         for pid in pids:
-            until(lambda: not is_there(pid), "the end of process %d" % pid)
+            until(lambda: is_gone(pid), "the end of process %d" % pid)
         self.daemon.assert_back()
 
 
@@ -335,7 +327,7 @@ class Departure(Case):
         client.half_close()
         # It is there still, and so are they.
         self.assertTrue(client.quiet(1.5))
-        self.assertTrue(all(is_there(pid) for pid in pids))
+        self.assertFalse(any(is_gone(pid) for pid in pids))
         client.close()
         self.assert_gone(pids)
 
@@ -362,8 +354,8 @@ class Departure(Case):
         one, two = self.read_pids(first, FAMILY_SIZE), self.read_pids(second, FAMILY_SIZE)
         first.close()
         for pid in one:
-            until(lambda: not is_there(pid), "the end of process %d" % pid)
-        self.assertTrue(all(is_there(pid) for pid in two))
+            until(lambda: is_gone(pid), "the end of process %d" % pid)
+        self.assertFalse(any(is_gone(pid) for pid in two))
         second.close()
         self.assert_gone(two)
 
@@ -373,7 +365,7 @@ class Departure(Case):
         pids = self.read_pids(client, FAMILY_SIZE)
         self.daemon.stop()
         for pid in pids:
-            until(lambda: not is_there(pid), "the end of process %d" % pid)
+            until(lambda: is_gone(pid), "the end of process %d" % pid)
         # Its loop has ended by then, and was asked for timers all the same.
         self.assertNotIn("cannot", self.daemon.stderr)
 

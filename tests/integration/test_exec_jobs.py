@@ -7,8 +7,8 @@ import os
 import signal
 
 import harness
-from harness import INVALID_PARAMS
-from programs import STDERR, STDIN, STDOUT, Case, is_asleep, is_there, output
+from harness import INVALID_PARAMS, is_asleep, is_there
+from programs import STDERR, STDIN, STDOUT, Case, output
 from rawfiles import RawCall
 
 RING = 65536

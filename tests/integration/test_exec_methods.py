@@ -10,8 +10,8 @@ import socket
 import subprocess
 
 import harness
-from harness import INVALID_PARAMS
-from programs import STDERR, STDIN, STDOUT, Case, is_there, output
+from harness import INVALID_PARAMS, is_there
+from programs import STDERR, STDIN, STDOUT, Case, output
 from rawfiles import RawCall
 
 HOME = pwd.getpwuid(0).pw_dir

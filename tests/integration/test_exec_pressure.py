@@ -5,8 +5,8 @@ import os
 import random
 
 import harness
-from harness import TRANSPORT
-from programs import Case, is_asleep, is_there, output
+from harness import TRANSPORT, is_asleep, is_there
+from programs import Case, output
 from rawfiles import RawCall
 
 # User-mode Linux traces every system call.

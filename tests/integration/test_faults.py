@@ -10,10 +10,7 @@ import resource
 import socket
 
 import harness
-from harness import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
-
-PING = b'{"jsonrpc":"2.0","id":%d,"method":"agent.ping"}\n'
-BIG = b'{"jsonrpc":"2.0","id":%d,"method":"rpc.discover"}\n'
+from harness import BIG, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, PING
 
 
 class Case(harness.TestCase):

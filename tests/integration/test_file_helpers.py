@@ -9,40 +9,17 @@ import signal
 import stat
 import subprocess
 import threading
-import unittest
 
 import harness
 import rawfiles
+from harness import as_root, is_gone
+from rawfiles import FileCase
 
-as_root = unittest.skipUnless(os.geteuid() == 0, "not root")
 
-
-class HelperTest(harness.TestCase):
+class HelperTest(FileCase):
     def setUp(self):
         super().setUp()
-        os.chmod(self.folder, 0o755)
-        self.place = os.path.join(self.folder, "place")
-        os.mkdir(self.place)
         os.chmod(self.place, 0o777)
-
-    def serve(self, **keys):
-        self.start(self.target(trust="peers", trust_unsafe="yes", **keys))
-        self.client = self.connect()
-        return self.client
-
-    def path(self, *names):
-        return os.path.join(self.place, *names)
-
-    def write(self, path, content=b""):
-        with open(path, "wb") as file:
-            file.write(content)
-        return path
-
-    def fails(self, method, reason, error=None, client=None, **params):
-        failed = (client or self.client).error(method, params)
-        self.assert_reason(failed, reason)
-        self.assertEqual(failed["data"].get("errno"), error, failed)
-        return failed
 
     def helper(self, client=None, **params):
         """The process that answers calls with such parameters."""
@@ -53,7 +30,7 @@ class HelperTest(harness.TestCase):
         return new.pop()
 
     def assert_ended(self, pid):
-        harness.until(lambda: not os.path.exists("/proc/%d" % pid), "the end of %d" % pid)
+        harness.until(lambda: is_gone(pid), "the end of %d" % pid)
 
 
 class Users(HelperTest):

@@ -13,51 +13,17 @@ import socket
 import stat
 import subprocess
 import threading
-import unittest
 
 import harness
-from harness import INVALID_PARAMS
-from rawfiles import name_of
-
-as_root = unittest.skipUnless(os.geteuid() == 0, "not root")
+from harness import INVALID_PARAMS, as_root
+from rawfiles import FileCase, name_of
 
 
 def b64(data):
     return base64.b64encode(data).decode()
 
 
-class FileTest(harness.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.place = os.path.join(self.folder, "place")
-        os.mkdir(self.place)
-        # mkdtemp() lets nobody else in.
-        os.chmod(self.folder, 0o755)
-
-    def serve(self, **keys):
-        self.start(self.target(trust="peers", trust_unsafe="yes", **keys))
-        self.client = self.connect()
-        return self.client
-
-    def path(self, *names):
-        return os.path.join(self.place, *names)
-
-    def write(self, name, content=b"", mode=0o644):
-        with open(self.path(name), "wb") as file:
-            file.write(content)
-        os.chmod(self.path(name), mode)
-        return self.path(name)
-
-    def read(self, name):
-        with open(self.path(name), "rb") as file:
-            return file.read()
-
-    def fails(self, method, reason, error=None, **params):
-        failed = self.client.error(method, params)
-        self.assert_reason(failed, reason)
-        self.assertEqual(failed["data"].get("errno"), error, failed)
-        return failed
-
+class FileTest(FileCase):
     @contextlib.contextmanager
     def small_file_system(self, size="256k"):
         """A tmpfs of that size, as `small` in our place."""

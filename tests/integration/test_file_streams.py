@@ -9,38 +9,14 @@ import signal
 import stat
 import struct
 import subprocess
-import unittest
 
 import harness
+from harness import as_root, peak_rss
 import rawfiles
-from rawfiles import CONTROL, DATA, HOLE, RECORDS, RawCall, frame, xxh3
-
-as_root = unittest.skipUnless(os.geteuid() == 0, "not root")
+from rawfiles import CONTROL, DATA, HOLE, RECORDS, FileCase, RawCall, frame, xxh3
 
 
-class StreamTest(harness.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.place = os.path.join(self.folder, "place")
-        os.mkdir(self.place)
-
-    def serve(self, **keys):
-        self.start(self.target(trust="peers", trust_unsafe="yes", **keys))
-        self.client = self.connect()
-        return self.client
-
-    def path(self, *names):
-        return os.path.join(self.place, *names)
-
-    def write(self, name, content=b""):
-        with open(self.path(name), "wb") as file:
-            file.write(content)
-        return self.path(name)
-
-    def read(self, name):
-        with open(self.path(name), "rb") as file:
-            return file.read()
-
+class StreamTest(FileCase):
     def begin_put(self, name="file", client=None, **params):
         call = RawCall(client or self.client, "file.put", dict(params, path=self.path(name)))
         self.assertTrue(call.begun, call.answer)
@@ -458,9 +434,7 @@ class Lost(StreamTest):
         call = self.begin_get()
         [pid] = self.daemon.children()
         self.assertEqual(self.connect().call("agent.ping"), {})
-        with open("/proc/%d/status" % pid, encoding="ascii") as file:
-            peak = int(next(line for line in file if line.startswith("VmHWM")).split()[1])
-        self.assertLess(peak, 32 * 1024)
+        self.assertLess(peak_rss(pid), 32 << 20)
         self.client.close()
         harness.until(lambda: not self.daemon.children(), self.daemon.children)
         self.assertTrue(call.begun)

@@ -120,9 +120,7 @@ def reg_services(data):
 
 class Hyperv(Case):
     def run_bytes(self, *args):
-        result = subprocess.run([harness.GUESTWIRE, "hyperv", *args], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                timeout=harness.DEADLINE, check=False)
+        result = self.run_guestwire("hyperv", *args, text=False)
         self.assertEqual((result.returncode, result.stderr), (0, b""), args)
         return result.stdout
 

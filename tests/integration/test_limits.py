@@ -6,10 +6,7 @@ import os
 import socket
 
 import harness
-from harness import PARSE_ERROR
-
-PING = b'{"jsonrpc":"2.0","id":%d,"method":"agent.ping"}\n'
-BIG = b'{"jsonrpc":"2.0","id":%d,"method":"rpc.discover"}\n'
+from harness import BIG, PARSE_ERROR, PING
 
 
 class Connections(harness.TestCase):

@@ -8,9 +8,8 @@ import re
 import signal
 
 import harness
-from harness import INVALID_PARAMS, NO_METHOD
+from harness import INVALID_PARAMS, NO_METHOD, is_there
 from methods import CANCEL, Case
-from programs import is_there
 
 
 class Programs(Case):

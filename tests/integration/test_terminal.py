@@ -14,8 +14,7 @@ import termios
 
 import harness
 from cli import Case
-from harness import DEADLINE, GUESTWIRE, only, until
-from programs import is_gone
+from harness import DEADLINE, GUESTWIRE, is_gone, only, until
 
 VIM = shutil.which("vim.tiny") or shutil.which("vim") or shutil.which("vi")
 TMUX = shutil.which("tmux")
@@ -252,8 +251,7 @@ class Pty(TerminalCase):
         self.assertEqual((code, shown), (4, b"not a tty\r\nnot a tty\r\n"))
 
     def run_without(self, *args, data=b""):
-        return subprocess.run([GUESTWIRE, *args], input=data, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=DEADLINE, check=False)
+        return self.run_guestwire(*args, data=data, text=False)
 
     def test_a_terminal_there_and_none_here(self):
         result = self.run_without("exec", "-t", self.cli, "--", "sh", "-c", "stty size; cat; tty")

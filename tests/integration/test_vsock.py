@@ -13,12 +13,12 @@ import subprocess
 import unittest
 
 import harness
+from harness import PING
 
 GET_LOCAL_CID = 0x7b9
 CID_ANY = 0xffffffff
 SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
 MODULES = ("vsock", "vmw_vsock_virtio_transport_common", "vsock_loopback")
-PING = b'{"jsonrpc":"2.0","id":%d,"method":"agent.ping"}\n'
 
 
 @harness.only("vsock")

@@ -10,14 +10,16 @@ an event, with a deadline that is far off unless something is broken.
 from .case import TestCase
 from .client import Client, Target
 from .daemon import Daemon
+from .process import children, cpu_ticks, is_asleep, is_gone, is_there, peak_rss
 from .settings import (
-    BUILDDIR, CID_LOCAL, DEADLINE, GUESTWIRE, GUESTWIRED, INVALID_PARAMS, INVALID_REQUEST,
-    NO_METHOD, PARSE_ERROR, SANITIZERS, SRCDIR, TEST_LIMIT, TRANSPORT, build_kind, children, only,
-    until)
+    BIG, BUILDDIR, CID_LOCAL, DEADLINE, GUESTWIRE, GUESTWIRED, INVALID_PARAMS, INVALID_REQUEST,
+    NO_METHOD, PARSE_ERROR, PING, SANITIZERS, SRCDIR, TEST_LIMIT, TRANSPORT, as_root, build_kind,
+    only, until)
 from .tap import TapResult, main, wanted
 
 __all__ = (
-    "BUILDDIR", "CID_LOCAL", "Client", "DEADLINE", "Daemon", "GUESTWIRE", "GUESTWIRED",
-    "INVALID_PARAMS", "INVALID_REQUEST", "NO_METHOD", "PARSE_ERROR", "SANITIZERS", "SRCDIR",
-    "TEST_LIMIT", "TRANSPORT", "TapResult", "Target", "TestCase", "build_kind", "children", "main",
-    "only", "until", "wanted")
+    "BIG", "BUILDDIR", "CID_LOCAL", "Client", "DEADLINE", "Daemon", "GUESTWIRE", "GUESTWIRED",
+    "INVALID_PARAMS", "INVALID_REQUEST", "NO_METHOD", "PARSE_ERROR", "PING", "SANITIZERS", "SRCDIR",
+    "TEST_LIMIT", "TRANSPORT", "TapResult", "Target", "TestCase", "as_root", "build_kind",
+    "children", "cpu_ticks", "is_asleep", "is_gone", "is_there", "main", "only", "peak_rss",
+    "until", "wanted")

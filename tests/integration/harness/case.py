@@ -115,12 +115,16 @@ class TestCase(unittest.TestCase):
             self.assertNotIn(word, result.stderr.decode("utf-8", "replace"))
         return result
 
-    def run_guestwire(self, *args, **options):
-        """Runs the host's client to its end."""
-        result = subprocess.run([GUESTWIRE, *args], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                timeout=DEADLINE, check=False, universal_newlines=True,
-                                **options)
+    def run_guestwire(self, *args, data=None, text=True, **options):
+        """Runs the host's client to its end. data: its input; text: so are both, else bytes."""
+        if data is None:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        else:
+            options["input"] = data
+        options.setdefault("stdout", subprocess.PIPE)
+        result = subprocess.run([GUESTWIRE, *args], stderr=subprocess.PIPE, timeout=DEADLINE,
+                                check=False, universal_newlines=text, **options)
+        said = result.stderr if text else result.stderr.decode("utf-8", "replace")
         for word in SANITIZERS:
-            self.assertNotIn(word, result.stderr)
+            self.assertNotIn(word, said)
         return result

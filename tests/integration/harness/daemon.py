@@ -16,7 +16,8 @@ import tempfile
 import threading
 
 from .client import Client
-from .settings import DEADLINE, GUESTWIRED, SANITIZERS, children, until
+from .process import children, cpu_ticks, peak_rss
+from .settings import DEADLINE, GUESTWIRED, SANITIZERS, until
 
 # Makes of itself what systemd makes of a process that it passes sockets to: sd_listen_fds(3).
 PASS_ON = """
@@ -250,11 +251,8 @@ class Daemon:
 
     def peak_rss(self):
         """The most resident memory that it ever had, in bytes."""
-        with open("/proc/%d/status" % self.pid, encoding="utf-8") as file:
-            return int(re.search(r"^VmHWM:\s*(\d+) kB$", file.read(), re.M).group(1)) * 1024
+        return peak_rss(self.pid)
 
     def cpu_ticks(self):
         """User and system time used so far, in clock ticks."""
-        with open("/proc/%d/stat" % self.pid, encoding="utf-8") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
+        return cpu_ticks(self.pid)

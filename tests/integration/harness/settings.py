@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Where and over what the tests run, and what all of them may wait for."""
 
-import contextlib
 import os
 import threading
 import time
+import unittest
 
 TRANSPORT = os.environ.get("GUESTWIRE_TEST_TRANSPORT", "unix")
 MUST_RUN = os.environ.get("MUST_RUN", "") == "1"
@@ -23,6 +23,10 @@ PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = (
     -32700, -32600, -32601, -32602, -32603)
 APPLICATION = -32000
 
+# Requests that only lack their number; the reply to the second is large.
+PING = b'{"jsonrpc":"2.0","id":%d,"method":"agent.ping"}\n'
+BIG = b'{"jsonrpc":"2.0","id":%d,"method":"rpc.discover"}\n'
+
 SANITIZERS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "UndefinedBehavior",
               "== Invalid read", "== Invalid write", "definitely lost: ")
 
@@ -33,6 +37,9 @@ def only(transport):
         item.only_transport = transport
         return item
     return mark
+
+
+as_root = unittest.skipUnless(os.geteuid() == 0, "only root can do this")
 
 
 def build_kind():
@@ -52,14 +59,3 @@ def until(condition, what, deadline=None):
         if time.monotonic() > end:
             raise AssertionError("waited in vain: %s" % (what() if callable(what) else what))
         pause.wait(0.01)
-
-
-def children(parent):
-    """The children of a process, by their numbers."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            with open("/proc/%s/stat" % pid, encoding="utf-8", errors="replace") as file:
-                if int(file.read().rpartition(")")[2].split()[1]) == parent:
-                    found.append(int(pid))
-    return found
