@@ -168,17 +168,6 @@ class Case(harness.TestCase):
         self.assertEqual(receive(near, 1), b"!")
         return near, far
 
-    def assert_refused(self):
-        """A connection that is taken and at once given up: over AF_VSOCK the reset may come before
-        connect(2) has returned."""
-        try:
-            client = self.connect(self.forwarded)
-        except ConnectionResetError:
-            return
-        client.send_until_closed(b"hello")
-        self.assert_gone(client.sock)
-        client.close()
-
     def assert_gone(self, sock):
         """The end, or a reset, and nothing before."""
         try:

@@ -3,7 +3,6 @@
 
 import errno
 import os
-import re
 import signal
 import socket
 import stat
@@ -35,12 +34,6 @@ class Activation(harness.TestCase):
             harness.Client(target)
         self.assertIn(caught.exception.errno,
                       (errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOENT))
-
-
-    def assert_hung_up_on(self, target):
-        """A caller gets the end of the connection, and no answer."""
-        with harness.Client(target) as client:
-            self.assertEqual(client.read_end(), [])
 
 
 class Passed(Activation):

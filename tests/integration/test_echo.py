@@ -180,10 +180,7 @@ class Limits(Case):
 
     def test_who_is_not_trusted_is_refused(self):
         self.serve(trust="nobody", prefix="\"Hello: \"")
-        client = self.client()
-        client.send_until_closed(b"World!")
-        with contextlib.suppress(ConnectionError):
-            self.hear_end(client)
+        self.assert_hung_up_on(self.echo, b"World!")
 
     def test_gone_at_any_moment(self):
         self.serve(prefix="\"Hello: \"")

@@ -134,10 +134,10 @@ class Target(Case):
         self.forwarded = self.forward("unix:%s" % path)
         self.start(self.target(), self.forwarded)
         self.daemon.remember()
-        self.assert_refused()
+        self.assert_hung_up_on(self.forwarded, b"hello")
         self.daemon.wait_log(r"not forwarded: .*%s" % path)
         for _ in range(100):
-            self.assert_refused()
+            self.assert_hung_up_on(self.forwarded, b"hello")
         self.daemon.assert_back()
         self.assertLessEqual(self.daemon.stderr.count("not forwarded"), 20)
 
@@ -145,7 +145,7 @@ class Target(Case):
         backend = Backend(self, "tcp")
         backend.listener.close()
         self.serve(backend)
-        self.assert_refused()
+        self.assert_hung_up_on(self.forwarded, b"hello")
         self.daemon.wait_log(r"not forwarded: .*127\.0\.0\.1")
 
     def test_name_that_does_not_resolve(self):
@@ -183,8 +183,7 @@ class Target(Case):
                 backend.listener.close()
                 self.assertEqual(receive_all(near), 100000)
                 near.close()
-                with harness.Client(self.forwarded) as client:
-                    self.refused(client)
+                self.assert_hung_up_on(self.forwarded, b"hello")
                 self.daemon.stop()
 
     def test_says_goodbye_to_a_busy_tcp_caller(self):
@@ -409,9 +408,7 @@ class Lifetime(Case):
 
     def assert_not_forwarded(self, backend):
         """Closed before the target hears of anybody."""
-        with harness.Client(self.forwarded) as client:
-            client.send_until_closed(b"hello")
-            self.assert_gone(client.sock)
+        self.assert_hung_up_on(self.forwarded, b"hello")
         backend.listener.settimeout(0)
         with self.assertRaises(BlockingIOError):
             backend.listener.accept()
@@ -467,7 +464,7 @@ class Outward(Case):
 
     def test_nobody_listens(self):
         self.serve_outward("vsock:local:%d" % self.free_port())
-        self.assert_refused()
+        self.assert_hung_up_on(self.forwarded, b"hello")
         self.daemon.wait_log("not forwarded: ")
 
 

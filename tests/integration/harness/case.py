@@ -106,6 +106,16 @@ class TestCase(unittest.TestCase):
         """Nothing more comes but the end of the stream."""
         self.assertEqual(client.read_end(), [])
 
+    def assert_hung_up_on(self, target, data=b""):
+        """A caller gets the end of the connection, or a reset, and nothing before. Over AF_VSOCK
+        that may come before connect(2) has returned."""
+        try:
+            with Client(target) as client:
+                client.send_until_closed(data)
+                self.assertEqual(client.read_end(), [])
+        except OSError as error:
+            self.assertIn(error.errno, (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN))
+
     def run_guestwired(self, *args, **options):
         """Runs guestwired to its end."""
         result = subprocess.run([GUESTWIRED, *args], stdin=subprocess.DEVNULL,
