@@ -9,6 +9,7 @@ a serial port and shares nothing with it, so that it answers where the agent doe
 import atexit
 import base64
 import contextlib
+import functools
 import json
 import os
 import shlex
@@ -66,6 +67,20 @@ def quote(*words):
     return " ".join(shlex.quote(str(word)) for word in words)
 
 
+@functools.lru_cache(None)
+def made(script, **variables):
+    """What a script of this folder makes, once, and names. Where it cannot be had here, the test
+    that asks is skipped."""
+    done = subprocess.run([os.path.join(HERE, script)], env={**os.environ, **variables},
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, check=False, universal_newlines=True)
+    if done.returncode == 77:
+        raise unittest.SkipTest(done.stderr.strip().split("\n")[-1])
+    if done.returncode != 0:
+        raise AssertionError("%s: status %d\n%s" % (script, done.returncode, done.stderr))
+    return done.stdout.strip()
+
+
 class Done:
     """What a command came to."""
 
@@ -110,17 +125,23 @@ class Host:
 
 
 class Guest:
-    """A virtual machine; `vsock`: with the device. It is running once it is made."""
+    """A virtual machine; `vsock`: with the device; `disks`: files that it may read, as /dev/vdb
+    and so on. It is running once it is made."""
 
-    def __init__(self, host, cid, append="", vsock=True, options=()):
+    def __init__(self, host, cid, append="", vsock=True, options=(), image=IMAGE, disks=(),
+                 cpu="max"):
         self.host, self.cid = host, cid
         self.name = str(cid)
         self.mux = host.mux(cid)
         self.disk = self.path("disk")
         self.lock = threading.Lock()
         self.control = None
+        self.image, self.cpu = image, cpu
         subprocess.run(["cp", "--sparse=always", "--reflink=auto",
-                        os.path.join(IMAGE, "disk"), self.disk], check=True)
+                        os.path.join(image, "disk"), self.disk], check=True)
+        options = list(options)
+        for disk in disks:
+            options += ["-drive", "file=%s,if=virtio,format=raw,readonly=on" % disk]
         self._start(append, vsock, options)
 
     def path(self, kind):
@@ -132,8 +153,9 @@ class Guest:
         command = [
             "qemu-system-x86_64", "-machine", "q35,memory-backend=memory",
             "-object", "memory-backend-memfd,id=memory,size=1G,share=on", "-m", "1024",
-            "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
-            "-kernel", os.path.join(IMAGE, "vmlinuz"), "-initrd", os.path.join(IMAGE, "initrd"),
+            "-accel", "tcg,thread=multi", "-cpu", self.cpu, "-smp", "2",
+            "-kernel", os.path.join(self.image, "vmlinuz"),
+            "-initrd", os.path.join(self.image, "initrd"),
             "-append", "root=/dev/vda rw console=ttyS0 panic=-1 quiet " + append,
             "-drive", "file=%s,if=virtio,format=raw,cache=unsafe" % self.disk,
             "-display", "none", "-no-reboot", "-nic", "none",
@@ -329,8 +351,12 @@ class TestCase(HostCase):
 
     lane = "first"
 
+    def boot(self):
+        """The guest that the test is about."""
+        return LABORATORY.guest()
+
     def setUp(self):
-        self.guest = LABORATORY.guest()
+        self.guest = self.boot()
         self.addCleanup(self._look_back)
 
     def _look_back(self):
@@ -415,7 +441,8 @@ def number(cursor):
 
 
 def interrupted(*_):
-    sys.exit(143)
+    # Not SystemExit, which is a test's failure to unittest: the next one would begin.
+    raise KeyboardInterrupt
 
 
 def wanted(modules):
@@ -431,8 +458,12 @@ def main(tests):
         signal.signal(number, interrupted)
     print("1..%d" % len(tests), flush=True)
     result = Result()
-    unittest.TestSuite(tests).run(result)
-    LABORATORY.close()
+    try:
+        unittest.TestSuite(tests).run(result)
+    except KeyboardInterrupt:
+        sys.exit(143)
+    finally:
+        LABORATORY.close()
     sys.exit(0 if not (result.failures or result.errors) and tests else 1)
 
 

@@ -17,6 +17,9 @@ import lab  # noqa: E402
 
 # Set in the processes of the lanes.
 LANE = os.environ.get("VM_LANE", "")
+# So many at once: two processors have no more guests to wait for than these.
+AT_ONCE = int(os.environ.get("VM_LANES", 3))
+SLOWEST = 10
 
 
 def modules():
@@ -33,11 +36,15 @@ class Lane:
     """A process, and the thread that passes on what it says."""
 
     lock = threading.Lock()
+    slots = threading.Semaphore(AT_ONCE)
+    times = []
     number = 0
     failed = False
 
     def __init__(self, name, tests):
-        self.name = name
+        """When others have ended, if as many as may run do."""
+        Lane.slots.acquire()  # pylint: disable=consider-using-with
+        self.name, self.begun = name, time.monotonic()
         self.tests = ["%s.%s" % (type(test).__name__, test._testMethodName) for test in tests]
         environment = dict(os.environ, VM_LANE=name)
         if lab.LOGS:
@@ -51,6 +58,12 @@ class Lane:
         self.thread.start()
 
     def _follow(self):
+        try:
+            self._read()
+        finally:
+            Lane.slots.release()
+
+    def _read(self):
         said = []
         for line in self.process.stdout:
             # A result, and what is said about it before the next one.
@@ -61,12 +74,16 @@ class Lane:
                 said.append(line)
         self._pass_on(said)
         status = self.process.wait()
+        Lane.failed |= status != 0
         for name in list(self.tests):
             self._pass_on(["not ok 0 - %s\n" % name,
                            "# the lane has ended with status %d before it\n" % status])
+        self._pass_on(["# lane %s: status %d after %.0f s\n" % (
+            self.name, status, time.monotonic() - self.begun)])
 
     def _pass_on(self, lines):
         with Lane.lock:
+            name = ""
             for line in lines:
                 found = re.match(r"(not ok|ok) \d+ - (\S+)(.*\n)", line)
                 if found:
@@ -74,7 +91,10 @@ class Lane:
                     Lane.failed |= found.group(1) != "ok"
                     line = "%s %d - %s%s" % (found.group(1), Lane.number, found.group(2),
                                              found.group(3))
-                    self.tests.remove(found.group(2))
+                    name = found.group(2)
+                    self.tests.remove(name)
+                elif re.match(r"# \d+\.\d s$", line):
+                    Lane.times.append((float(line.split()[1]), name))
                 elif not line.startswith("#"):
                     # What would end the stream of all ends one lane.
                     line = "# " + line
@@ -90,11 +110,20 @@ def main():
         signal.signal(number, lab.interrupted)
     begun = time.monotonic()
     print("1..%d" % len(tests), flush=True)
-    lanes = [Lane(name, [test for test in tests if test.lane == name])
-             for name in sorted({test.lane for test in tests})]
-    for lane in lanes:
-        lane.thread.join()
-    print("# %d tests in %d lanes: %.0f s" % (len(tests), len(lanes), time.monotonic() - begun))
+    names = [test.lane for test in tests]
+    try:
+        # Those with most to do first.
+        for lane in [Lane(name, [test for test in tests if test.lane == name])
+                     for name in sorted(set(names), key=names.count, reverse=True)]:
+            lane.thread.join()
+    except KeyboardInterrupt:
+        # The lanes end with us.
+        sys.exit(143)
+    print("# The slowest:")
+    for each in sorted(Lane.times, reverse=True)[:SLOWEST]:
+        print("# %6.1f s  %s" % each)
+    print("# %d tests in %d lanes: %.0f s" % (
+        len(tests), len(set(names)), time.monotonic() - begun))
     sys.exit(0 if tests and not Lane.failed else 1)
 
 
