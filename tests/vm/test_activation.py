@@ -250,7 +250,7 @@ class Activation(lab.TestCase):
         self.assertEqual((done.stdout, done.stderr), ("", ""))
 
 
-class Without(lab.TestCase):
+class Without(lab.HostCase):
     """The socket unit in a guest that has no vsock when it starts."""
 
     MODULES = "vmw_vsock_virtio_transport vmw_vsock_virtio_transport_common vsock_loopback vsock"
