@@ -6,6 +6,7 @@ system with systemd would need many minutes to boot. So it is Debian's kernel wi
 guestwired, its configuration as the package has it, and next to nothing else (tests/vm/nested).
 """
 
+import hashlib
 import json
 import os
 
@@ -23,6 +24,23 @@ QEMU = ["chroot", "/run/qemu", "qemu-system-x86_64", "-machine", "pc", "-accel",
         "-cpu", "qemu64", "-m", "160", "-nodefaults", "-display", "none", "-no-reboot",
         "-serial", "stdio", "-kernel", "/mnt/vmlinux", "-initrd", "/mnt/initrd",
         "-append", KERNEL, "-device", "vhost-vsock-pci,guest-cid=%d" % CID]
+# Sends its input, says that there is no more, and writes what comes until the end.
+STREAM = """
+import hashlib, os, socket, sys, threading
+data, sock, got = os.urandom(300000), socket.socket(socket.AF_UNIX), hashlib.sha256()
+sock.connect(sys.argv[1])
+def send():
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+threading.Thread(target=send).start()
+back = b""
+while True:
+    piece = sock.recv(65536)
+    if not piece:
+        break
+    back += piece
+print("whole" if back == data + b"the end\\n" else "%d bytes of %d" % (len(back), len(data)))
+"""
 
 
 class Nested(lab.TestCase):
@@ -118,6 +136,23 @@ class Nested(lab.TestCase):
         self.inside("guestwire", "ping", "-c", "1", "--timeout", "60s", "host", status=3)
         entry = self.wait_message(lab.REFUSED, since)
         self.assertEqual(entry["GUESTWIRE_PEER_CID"], str(CID))
+
+    def test_streams_and_their_halves(self):
+        self.guest.write("/run/stream.conf", "[port 7]\nhandler = exec\ntrust = peers\n"
+                         "command = /bin/sh -c 'cat; echo the end'\n")
+        self.client("cp", "/run/stream.conf", "%d:/etc/guestwire/conf.d/stream.conf" % CID)
+        self.ask("agent.reload")
+        done = self.client("connect", CID, 7, text=b"begun, ")
+        self.assertEqual(done.stdout, "begun, the end\n")
+        data = os.urandom(150000).hex().encode()
+        done = self.guest.out("guestwire connect %d 7 | sha256sum" % CID, text=data)
+        self.assertEqual(done.split()[0], hashlib.sha256(data + b"the end\n").hexdigest())
+        self.guest.run("systemd-run", "-q", "--collect", "--unit", "forward", "guestwire",
+                       "forward", CID, "/run/forward:7")
+        self.addCleanup(self.guest.run, "systemctl stop forward")
+        harness.until(lambda: self.guest.run("test -S /run/forward", check=False).status == 0,
+                      "the forward listens", lab.DEADLINE)
+        self.assertEqual(self.guest.out("python3", "-c", STREAM, "/run/forward"), "whole")
 
     def test_callers_after_and_beside_each_other(self):
         """None of root's is reset by what is left of the one before, though all have one of few
