@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """An upgrade or a restart while others call: what runs is finished, who comes is answered."""
 
+import contextlib
+import hashlib
 import json
+import os
+import subprocess
 import threading
 
 import harness
@@ -9,6 +13,12 @@ import lab
 import test_package
 
 PING = b'{"jsonrpc":"2.0","id":1,"method":"agent.ping"}\n'
+# Long enough on any machine, and asked for by nothing but its name.
+PROGRAM = """#!/bin/sh
+: >/root/upgrade/begun-$1
+until test -e /root/upgrade/go; do sleep 0.2; done
+echo "finished $1"
+"""
 
 
 class Callers:
@@ -61,6 +71,24 @@ class Upgrade(lab.TestCase):
         self.wait_ping()
         self.before = self.guest.property("MainPID")
 
+    def begin(self, *words, **options):
+        """A client of port 1001 that goes on beside this."""
+        process = subprocess.Popen(
+            [os.path.join(lab.IMAGE, "host/usr/bin/guestwire"), *map(str, words)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            universal_newlines=True, **options)
+
+        def end():
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            process.communicate()
+        self.addCleanup(end)
+        return process
+
+    def end(self, process):
+        out, err = process.communicate(timeout=lab.DEADLINE)
+        return process.returncode, out, err
+
     def wait_other(self):
         harness.until(lambda: self.guest.property("MainPID") not in (self.before, "0"),
                       "another agent", lab.DEADLINE)
@@ -71,6 +99,39 @@ class Upgrade(lab.TestCase):
         self.assertEqual(self.guest.out("dpkg --audit"), "")
         self.assertRegex(self.guest.out("dpkg-query -W -f '${Status} ${Version}' guestwire-agent"),
                          r"^install ok installed .*\+later$")
+
+    def programs(self, timeout):
+        """Programs that run until they are let go."""
+        self.guest.run("rm -rf /root/upgrade; mkdir /root/upgrade")
+        self.addCleanup(self.guest.run, "rm -rf /root/upgrade")
+        self.guest.write("/root/upgrade/program", PROGRAM, 0o755)
+        self.drop_in("upgrade", "[agent]\nshutdown-timeout = %s\n[method upgrade.wait]\n"
+                     "command = /root/upgrade/program method\noutput = text\ntimeout = 10min\n"
+                     % timeout)
+        target, program = self.guest.target(1001), "/root/upgrade/program"
+        running = {
+            "unit": self.begin("exec", target, "--", program, "unit"),
+            "agent": self.begin("exec", "--scope", "agent", target, "--", "/bin/sh", "-c",
+                                "until test -e %s; do sleep 0.2; done; echo finished agent"
+                                % "/root/upgrade/go"),
+            "method": self.begin("call", "--timeout", "10min", target, "upgrade.wait"),
+        }
+        harness.until(lambda: self.guest.out("ls /root/upgrade") ==
+                      "begun-method\nbegun-unit\nprogram", "programs run", lab.DEADLINE)
+        return running
+
+    def upgrade(self):
+        """dpkg -i, in a unit of its own."""
+        self.addCleanup(self.guest.run, "systemctl stop upgrade.service")
+        package = test_package.later_package(self.guest)
+        self.guest.run("systemd-run --quiet --no-block --unit=upgrade -p Type=oneshot "
+                       "-p RemainAfterExit=yes dpkg -i " + package)
+
+    def wait_upgrade(self):
+        harness.until(lambda: self.guest.property("ActiveState", "upgrade.service") not in
+                      ("activating", "inactive"), "dpkg's end", lab.DEADLINE)
+        self.assertEqual(self.guest.property("Result", "upgrade.service"), "success")
+        self.assert_installed()
 
     def test_newcomers(self):
         callers = Callers(self)
@@ -93,6 +154,47 @@ class Upgrade(lab.TestCase):
         self.assertNotIn(ConnectionRefusedError, [type(error) for error in callers.errors])
         print("# %d newcomers were answered" % callers.answered)
 
+    def test_what_runs_is_finished(self):
+        running = self.programs("5min")
+        folder = os.path.join(self.guest.host.folder, "upgrade")
+        with open(folder, "wb") as file:
+            for i in range(64):
+                file.write(hashlib.sha512(b"%d" % i).digest() * 8192)
+        running["copy"] = self.begin("cp", folder, self.guest.target(1001) + ":/home/upgrade")
+        self.addCleanup(self.guest.run, "rm -f /home/upgrade")
+        self.upgrade()
+        harness.until(lambda: self.guest.property("StatusText").startswith("Stopping"),
+                      "the old agent is to stop", lab.DEADLINE)
+        # It takes nobody in any more, and nobody is refused.
+        late = self.connect(1000)
+        late.sendall(PING)
+        self.assertEqual(self.end(running.pop("copy"))[0], 0)
+        self.assertEqual(self.guest.property("MainPID"), self.before)
+        self.guest.run("touch /root/upgrade/go")
+        for name, process in running.items():
+            status, out, err = self.end(process)
+            self.assertEqual((status, "finished " + name in out), (0, True), (name, out, err))
+        self.assertIn(b'"result"', late.recv(4096))
+        self.wait_upgrade()
+        self.wait_other()
+        with open(folder, "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+        self.assertEqual(self.guest.out("sha256sum /home/upgrade").split()[0], digest)
+        os.unlink(folder)
+
+    def test_what_does_not_end_is_told(self):
+        running = self.programs("1s")
+        self.upgrade()
+        for name, process in running.items():
+            status, out, err = self.end(process)
+            self.assertNotEqual(status, 0, name)
+            self.assertNotIn("finished", out)
+            self.assertRegex(err, "(?i)agent|ended|shutdown|cancel", name)
+            print("# %s: %d, %s" % (name, status, err.strip().replace("\n", "; ")))
+        self.wait_upgrade()
+        self.wait_other()
+        self.assertEqual(self.guest.out("systemctl list-units --no-legend 'guestwire-exec*'"), "")
+
     def test_through_the_agent(self):
         """The one that runs dpkg is replaced when dpkg has ended, not while it works."""
         package = test_package.later_package(self.guest)
@@ -106,3 +208,13 @@ class Upgrade(lab.TestCase):
         # Nothing is left of what waited.
         harness.until(lambda: self.guest.out("systemctl list-units --no-legend 'run-*.service'")
                       == "", "what waited has ended", lab.DEADLINE)
+
+    def test_removal_through_the_agent(self):
+        self.addCleanup(self.guest.run, "dpkg -i /packages/guestwire-agent_*.deb && "
+                        "systemctl start guestwired")
+        target = self.guest.target(1001)
+        self.guestwire("exec", target, "--", "dpkg", "-r", "guestwire-agent")
+        harness.until(lambda: self.guest.property("ActiveState") == "inactive", "its end",
+                      lab.DEADLINE)
+        self.assertEqual(self.guest.out("dpkg --audit"), "")
+        self.assertEqual(self.guest.out("systemctl --failed --no-legend"), "")
