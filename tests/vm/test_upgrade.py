@@ -14,11 +14,8 @@ import test_package
 
 PING = b'{"jsonrpc":"2.0","id":1,"method":"agent.ping"}\n'
 # Long enough on any machine, and asked for by nothing but its name.
-PROGRAM = """#!/bin/sh
-: >/root/upgrade/begun-$1
-until test -e /root/upgrade/go; do sleep 0.2; done
-echo "finished $1"
-"""
+WAIT = "until test -e /root/upgrade/go; do sleep 0.2; done; echo finished %s"
+PROGRAM = "#!/bin/sh\n: >/root/upgrade/begun-$1\n" + WAIT % "$1" + "\n"
 
 
 class Callers:
@@ -111,9 +108,8 @@ class Upgrade(lab.TestCase):
         target, program = self.guest.target(1001), "/root/upgrade/program"
         running = {
             "unit": self.begin("exec", target, "--", program, "unit"),
-            "agent": self.begin("exec", "--scope", "agent", target, "--", "/bin/sh", "-c",
-                                "until test -e %s; do sleep 0.2; done; echo finished agent"
-                                % "/root/upgrade/go"),
+            "agent": self.begin("call", "--timeout", "10min", target, "exec.run", "scope=agent",
+                                "argv=" + json.dumps(["/bin/sh", "-c", WAIT % "agent"])),
             "method": self.begin("call", "--timeout", "10min", target, "upgrade.wait"),
         }
         harness.until(lambda: self.guest.out("ls /root/upgrade") ==
