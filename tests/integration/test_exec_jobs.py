@@ -144,7 +144,7 @@ class Jobs(JobCase):
         """Not that the job goes on, which it does for those who only leave."""
         self.daemon.stop()
         self.start(self.target(), agent=dict(self.agent, shutdown_timeout="100ms"))
-        self.client = self.connect()
+        self.client = self.connect(privileged=True)
         number = self.start_job("trap '' TERM; echo ready; while :; do sleep 1000; done")
         waits = [self.begin("exec.attach", job=number)]
         self.assertEqual(output([self.client.read()]), b"ready\n")

@@ -190,7 +190,7 @@ class Programs(Case):
     def test_two_hundred_at_once(self):
         self.serve(self.method("a.b", "read -r line; echo \"$line\" >>{0}/seen\n"
                                       "flock -s {0}/go echo \"$line\""
-                               .format(self.folder), params="n:integer"))
+                               .format(self.folder), params="n:integer", timeout="10min"))
         self.daemon.remember()
         gate = open(os.path.join(self.folder, "go"), "w", encoding="utf-8")
         self.addCleanup(gate.close)

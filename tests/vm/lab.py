@@ -470,6 +470,9 @@ def main(tests):
 class Result(harness.TapResult):
     """TAP; each failure leaves what the guests had to say."""
 
+    # A guest within a guest boots after it.
+    limit = 3 * BOOT
+
     def startTest(self, test):
         super().startTest(test)
         self.begun = time.monotonic()

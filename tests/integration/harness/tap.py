@@ -12,6 +12,9 @@ from .settings import MUST_RUN, TEST_LIMIT, TRANSPORT
 
 
 class TapResult(unittest.TestResult):
+    # Seconds after which a test hangs, and ends all with a trace.
+    limit = TEST_LIMIT
+
     def __init__(self):
         super().__init__()
         self.number = 0
@@ -22,7 +25,7 @@ class TapResult(unittest.TestResult):
     def startTest(self, test):
         super().startTest(test)
         self.notes, self.bad, self.skip = [], False, None
-        faulthandler.dump_traceback_later(TEST_LIMIT, exit=True)
+        faulthandler.dump_traceback_later(self.limit, exit=True)
 
     def _note(self, error):
         self.bad = True
