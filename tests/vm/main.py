@@ -18,7 +18,7 @@ import lab  # noqa: E402
 # Set in the processes of the lanes.
 LANE = os.environ.get("VM_LANE", "")
 # So many at once: two processors have no more guests to wait for than these.
-AT_ONCE = int(os.environ.get("VM_LANES", 3))
+AT_ONCE = int(os.environ.get("VM_LANES", 4))
 SLOWEST = 10
 
 

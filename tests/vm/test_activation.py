@@ -28,6 +28,7 @@ UNITS = "/etc/systemd/system/guestwired.socket.d"
 class Activation(lab.TestCase):
     """The socket unit is enabled in place of the service, which is not there yet."""
 
+    lane = "upgrades"
     begun = False
 
     def setUp(self):

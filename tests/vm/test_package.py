@@ -9,6 +9,8 @@ TESTS = os.path.join(lab.HERE, "..", "..", "debian", "tests")
 
 
 class Package(lab.TestCase):
+    lane = "upgrades"
+
     def autopkgtest(self, name):
         with open(os.path.join(TESTS, name), "rb") as file:
             self.guest.write("/run/autopkgtest", file.read(), 0o755)

@@ -63,6 +63,8 @@ class Callers:
 
 
 class Upgrade(lab.TestCase):
+    lane = "upgrades"
+
     def setUp(self):
         super().setUp()
         self.wait_ping()
