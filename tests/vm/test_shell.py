@@ -67,6 +67,8 @@ class Person:
         end = time.monotonic() + lab.DEADLINE
         while self.read(end - time.monotonic()):
             pass
+        if time.monotonic() >= end:
+            raise AssertionError("the client goes on; the last it has shown: %r" % self.screen)
         self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.status
 
@@ -141,6 +143,9 @@ class Shell(lab.TestCase):
         person.type("\x03")
         person.command("echo sta\"tus\"=$?")
         person.wait_for(r"status=130\r\n")
+        # Before bash asks, its terminal takes this for the end of a line that it then has no more.
+        person.command("PS1='rea''dy> '")
+        person.wait_for(r"ready> $")
         person.type("\x04")
         self.assertEqual(person.wait(), 0)
         self.wait_gone()
