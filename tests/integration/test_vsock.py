@@ -48,7 +48,9 @@ class Address(Case):
             if fd < 0:
                 continue
             with socket.socket(fileno=fd) as copy:
-                if copy.family == socket.AF_VSOCK:
+                # A caller who has just left may still be there, too.
+                if copy.family == socket.AF_VSOCK and copy.getsockopt(
+                        socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                     names.append(copy.getsockname())
         return names
 
