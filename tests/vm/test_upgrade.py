@@ -122,7 +122,7 @@ class Upgrade(lab.TestCase):
         """dpkg -i, in a unit of its own."""
         self.addCleanup(self.guest.run, "systemctl stop upgrade.service")
         package = test_package.later_package(self.guest)
-        self.guest.run("systemd-run --quiet --no-block --unit=upgrade -p Type=oneshot "
+        self.guest.run("systemd-run --quiet --collect --no-block --unit=upgrade -p Type=oneshot "
                        "-p RemainAfterExit=yes dpkg -i " + package)
 
     def wait_upgrade(self):
