@@ -210,3 +210,31 @@ static inline _unused_ void assert_gone(pid_t pid)
         assert_int_equal(kill(pid, 0), -1);
         assert_int_equal(errno, ESRCH);
 }
+
+/* It is told of who has been executed, and of nobody else; and 3, which tells it, is gone then. */
+static inline _unused_ void check_starts(World *w, SpawnSettings *s)
+{
+        static const char *const nothing[] = { "/no/such", NULL };
+        char line[256];
+        Spawn *p;
+
+        s->started = on_start;
+        start(w, s, nothing);
+        run_until_ended(w, 1);
+        assert_int_equal(w->end.outcome, SPAWN_FAILED);
+        assert_int_equal(w->n_started, 0);
+        p = start_shell(w, s, "[ -e /proc/self/fd/3 ] || echo none; exec sleep 1000");
+        run_until_started(w, 1);
+        assert_int_equal(w->n_ended, 1);
+        read_line(w, line);
+        assert_string_equal(line, "none");
+        /* It is not told to whoever has let go. */
+        (void)spawn_free(start_shell(w, s, "exit 0"));
+        while (spawner_count(w->spawner) > 1)
+                turn(w);
+        assert_int_equal(w->n_started, 1);
+        spawn_stop(p);
+        run_until_ended(w, 2);
+        run_until_alone(w);
+        assert_int_equal(w->n_started, 1);
+}

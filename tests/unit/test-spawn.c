@@ -62,31 +62,10 @@ static void test_cannot_start(void **state)
 /* Of what cannot be executed the end alone is told; and the program knows nothing of all that. */
 static void test_start_is_told(void **state)
 {
-        static const char *const nothing[] = { "/no/such", NULL };
         World *w = *state;
         SpawnSettings s = to_output(w);
-        char line[256];
-        Spawn *p;
 
-        s.started = on_start;
-        start(w, &s, nothing);
-        run_until_ended(w, 1);
-        assert_int_equal(w->end.outcome, SPAWN_FAILED);
-        assert_int_equal(w->n_started, 0);
-        p = start_shell(w, &s, "[ -e /proc/self/fd/3 ] || echo none; exec sleep 1000");
-        run_until_started(w, 1);
-        assert_int_equal(w->n_ended, 1);
-        read_line(w, line);
-        assert_string_equal(line, "none");
-        /* It is not told to whoever has let go. */
-        (void)spawn_free(start_shell(w, &s, "exit 0"));
-        while (spawner_count(w->spawner) > 1)
-                turn(w);
-        assert_int_equal(w->n_started, 1);
-        spawn_stop(p);
-        run_until_ended(w, 2);
-        run_until_alone(w);
-        assert_int_equal(w->n_started, 1);
+        check_starts(w, &s);
 }
 
 /* In a child: what tells of the start is itself 0, 1 and 2. */

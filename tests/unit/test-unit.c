@@ -110,31 +110,11 @@ static void test_failures_name_what(void **state)
 /* By the launcher, whose own exec is not what is meant. */
 static void test_start_is_told(void **state)
 {
-        static const char *const nothing[] = { "/no/such", NULL };
         World *w = *state;
         SpawnSettings settings = in_unit(w);
-        char line[256];
-        Spawn *p;
 
         needs_units();
-        settings.started = on_start;
-        start(w, &settings, nothing);
-        run_until_ended(w, 1);
-        assert_int_equal(w->end.outcome, SPAWN_FAILED);
-        assert_int_equal(w->n_started, 0);
-        p = start_shell(w, &settings, "[ -e /proc/self/fd/3 ] || echo none; exec sleep 1000");
-        run_until_started(w, 1);
-        assert_int_equal(w->n_ended, 1);
-        read_line(w, line);
-        assert_string_equal(line, "none");
-        (void)spawn_free(start_shell(w, &settings, "exit 0"));
-        while (spawner_count(w->spawner) > 1)
-                turn(w);
-        assert_int_equal(w->n_started, 1);
-        spawn_stop(p);
-        run_until_ended(w, 2);
-        run_until_alone(w);
-        assert_int_equal(w->n_started, 1);
+        check_starts(w, &settings);
 }
 
 static void test_as_a_user(void **state)
