@@ -203,14 +203,6 @@ class Vsock(Case):
         self.assertEqual(len(set(ports)), len(ports), ports)
         self.assertNotIn(1000, ports)
 
-    def test_ordinary_user_is_not(self):
-        self.start()
-        result = self.run_guestwire("info", "--json", self.main.cli,
-                                    preexec_fn=lambda: os.setuid(65534))
-        caller = json.loads(result.stdout)["caller"]
-        self.assertFalse(caller["privileged"], caller)
-        self.assertGreater(caller["port"], 1023)
-
     def test_refused_peer_is_told_of_peers(self):
         self.start(self.target(peers="host"))
         self.run_bad(CONNECTION, "closed the connection before any answer.*`peers`.*journalctl",
