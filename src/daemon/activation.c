@@ -26,7 +26,7 @@ struct PassedSocket {
         char *name; /* NULL: it was given away with the socket */
         ino_t inode;
         Address address;
-        bool wanted; /* a section has its address, but cannot take it yet */
+        bool wanted; /* a section has its address, but could not take it this time */
         bool taken;
         bool refused;
         Stranger *stranger; /* refused, and its callers are turned away */
@@ -213,6 +213,25 @@ static void passed_lose_file(Activation *a, PassedSocket *p)
                               "nothing of: stop guestwired.service, and start that unit again");
 }
 
+void activation_begin(Activation *a)
+{
+        for (size_t i = 0; i < a->n; i++)
+                a->sockets[i].wanted = false;
+}
+
+/* By its address, however that is written: systemd makes /run of /var/run, and one slash of two. */
+static bool passed_is_at(const PassedSocket *p, const Address *address)
+{
+        struct stat passed, wanted;
+
+        if (address_equal(&p->address, address))
+                return true;
+        return p->address.kind == ADDRESS_UNIX && address->kind == ADDRESS_UNIX &&
+               listen_file_stat(&p->address, &passed) >= 0 &&
+               listen_file_stat(address, &wanted) >= 0 && passed.st_dev == wanted.st_dev &&
+               passed.st_ino == wanted.st_ino;
+}
+
 int activation_take(Activation *a, const Address *address, const ListenFile *file,
                     SocketKeeper *ret_keeper, char **ret_name, char **ret_problem)
 {
@@ -221,7 +240,7 @@ int activation_take(Activation *a, const Address *address, const ListenFile *fil
                 bool stored;
                 int r;
 
-                if (p->fd < 0 || !address_equal(&p->address, address))
+                if (p->fd < 0 || !passed_is_at(p, address))
                         continue;
                 if (!passed_has_its_file(p)) {
                         passed_lose_file(a, p);
@@ -248,11 +267,8 @@ void activation_refuse_rest(Activation *a)
                 _cleanup_free_ char *address = NULL, *why = NULL;
                 PassedSocket *p = &a->sockets[i];
 
-                /* Who wants it has just asked, and asks again before this is called again. */
-                if (p->fd < 0 || p->wanted || p->stranger) {
-                        p->wanted = false;
+                if (p->fd < 0 || p->wanted || p->stranger)
                         continue;
-                }
                 if (passed_is_stored(p)) {
                         passed_drop(a, p);
                         continue;

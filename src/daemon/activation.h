@@ -29,10 +29,14 @@ typedef enum SocketKeeper {
  */
 int activation_new(sd_event *event, Activation **ret);
 
+/* Before sections ask for theirs, at the start and at each try. */
+void activation_begin(Activation *a);
+
 /*
- * The passed socket of this address, made what listen_open() would give: the caller's from now on,
- * and so is *ret_name (of those in the store; else NULL). -ENOENT where there is none; -errno, with
- * *ret_problem as of listen_open(), where it cannot be had now and is to be asked for again.
+ * The passed socket of this address, or with its file, made what listen_open() would give: the
+ * caller's from now on, and so is *ret_name (of those in the store; else NULL). -ENOENT where there
+ * is none; -errno, with *ret_problem as of listen_open(), where it cannot be had now and is to be
+ * asked for again.
  */
 int activation_take(Activation *a, const Address *address, const ListenFile *file,
                     SocketKeeper *ret_keeper, char **ret_name, char **ret_problem);

@@ -66,6 +66,7 @@ static void agent_listen(Agent *a)
 {
         bool all = activation_flush(a->activation), lacking;
 
+        activation_begin(a->activation);
         list_foreach (i, &a->listeners) {
                 Listener *l = CONTAINER_OF(i, Listener, link);
 
@@ -92,8 +93,10 @@ static int agent_on_retry(sd_event_source *source, uint64_t usec, void *userdata
 {
         Agent *a = userdata;
 
-        if (!a->stopping)
+        if (!a->stopping) {
                 agent_listen(a);
+                idle_configure(a);
+        }
         return 0;
 }
 
@@ -254,6 +257,11 @@ static int agent_reload(Agent *a, ConfigErrors *errors)
         }
         status_ready(a);
         return r;
+}
+
+static void agent_on_exec_idle(void *userdata)
+{
+        idle_changed(userdata);
 }
 
 static int agent_reload_for_method(void *userdata, ConfigErrors *errors)
@@ -485,6 +493,7 @@ int agent_new(const char *config_file, int log_level, Config *config, Agent **re
                 .config = config,
                 .stats = &a->stats,
                 .reload = agent_reload_for_method,
+                .exec_idle = agent_on_exec_idle,
                 .agent = a,
         };
         r = sd_event_now(a->event, CLOCK_MONOTONIC, &a->context.started);
@@ -546,7 +555,9 @@ Agent *agent_free(Agent *a)
         sd_event_source_disable_unref(a->stop_timer);
         sd_event_source_disable_unref(a->newcomer_timer);
         sd_event_source_disable_unref(a->sweep);
-        sd_event_source_disable_unref(a->idle_timer);
+        /* Programs and jobs that end with us would begin its time anew. */
+        a->idle_timer = sd_event_source_disable_unref(a->idle_timer);
+        free(a->idle_obstacle);
         sd_event_source_disable_unref(a->status_timer);
         free(a->status_sent);
         (void)method_set_unref(a->methods);

@@ -41,7 +41,11 @@ struct Agent {
         sd_event_source *newcomer_timer;
         sd_event_source *sweep;
         Activation *activation;
-        sd_event_source *idle_timer; /* of idle.c */
+
+        /* of idle.c */
+        sd_event_source *idle_timer;
+        uint64_t idle_limit; /* that it was set for */
+        char *idle_obstacle; /* why there is none, as it was said; or NULL */
 
         /* of status.c */
         sd_event_source *status_timer;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/idle.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/log.h"
 #include "methods/exec.h"
 
@@ -15,7 +18,7 @@ static int idle_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Agent *a = userdata;
 
-        /* Calls and jobs that nobody waits for end without a word: they are looked after here. */
+        /* A call whose caller has left ends without a word. */
         if (idle_is_busy(a)) {
                 idle_changed(a);
                 return 0;
@@ -52,21 +55,35 @@ static const char *idle_obstacle(const Agent *a)
         return activation_unanswered(a->activation) > 0 ? "a passed socket that was refused" : NULL;
 }
 
+/* Said once, not at each reload or try. */
+static void idle_say_obstacle(Agent *a, const char *obstacle)
+{
+        if (a->idle_obstacle && strcmp(a->idle_obstacle, obstacle) == 0)
+                return;
+        free(a->idle_obstacle);
+        a->idle_obstacle = strdup(obstacle);
+        log_notice("exit-on-idle has no effect: no socket unit starts the agent for callers of %s",
+                   obstacle);
+}
+
 void idle_configure(Agent *a)
 {
-        const char *obstacle;
+        uint64_t limit = a->stopping ? 0 : a->config->agent.exit_on_idle;
+        const char *obstacle = limit > 0 ? idle_obstacle(a) : NULL;
 
-        a->idle_timer = sd_event_source_disable_unref(a->idle_timer);
-        if (a->config->agent.exit_on_idle == 0 || a->stopping)
-                return;
-        obstacle = idle_obstacle(a);
-        if (obstacle) {
-                log_notice("exit-on-idle has no effect: no socket unit starts the agent for "
-                           "callers of %s",
-                           obstacle);
+        if (limit == 0 || obstacle) {
+                a->idle_timer = sd_event_source_disable_unref(a->idle_timer);
+                if (obstacle)
+                        idle_say_obstacle(a, obstacle);
                 return;
         }
-        if (sd_event_add_time_relative(a->event, &a->idle_timer, CLOCK_MONOTONIC,
-                                       a->config->agent.exit_on_idle, 0, idle_on_timer, a) < 0)
+        free(a->idle_obstacle);
+        a->idle_obstacle = NULL;
+        if (a->idle_timer && a->idle_limit == limit)
+                return;
+        a->idle_timer = sd_event_source_disable_unref(a->idle_timer);
+        a->idle_limit = limit;
+        if (sd_event_add_time_relative(a->event, &a->idle_timer, CLOCK_MONOTONIC, limit, 0,
+                                       idle_on_timer, a) < 0)
                 log_error("exit-on-idle has no effect: there is no timer for it");
 }

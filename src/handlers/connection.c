@@ -66,6 +66,8 @@ bool connection_change(Connection *c, Config *config, const ListenSettings *sett
         }
         if (settings->trust != c->settings->trust || !token_equal(config->token, old->token))
                 c->authenticated = false;
+        /* Its port may have had another handler in the meantime. */
+        c->orphaned = false;
         c->config = config_ref(config);
         c->settings = settings;
         connection_judge(c);

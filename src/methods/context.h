@@ -30,6 +30,8 @@ struct AgentContext {
          * one stays in force; -errno.
          */
         int (*reload)(void *agent, ConfigErrors *errors);
+        /* No program of exec.* runs any more, and no job is kept; or NULL. */
+        void (*exec_idle)(void *agent);
         void *agent;
 };
 

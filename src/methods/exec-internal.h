@@ -36,6 +36,9 @@ Program *run_program_of(const Call *call);
 /* NULL once it has ended. */
 Program *job_program(const Job *job);
 
+/* A program or a job has gone: says so to the agent where it was the last of all. */
+void exec_settle(Exec *e);
+
 /* As the agent ends. */
 void runs_stop(Exec *e);
 void jobs_stop(Exec *e);

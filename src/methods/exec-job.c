@@ -54,8 +54,9 @@ static Job *job_free(Job *job)
         if (!job)
                 return NULL;
         list_remove(&job->link);
-        job->exec->n_jobs--;
         (void)program_free(job->program);
+        job->exec->n_jobs--;
+        exec_settle(job->exec);
         for (size_t i = 0; i < PROGRAM_STREAM_MAX; i++)
                 ring_done(&job->output[i]);
         json_object_put(job->argv);

@@ -36,8 +36,11 @@ static void program_unlink(Program *p)
 {
         Exec *e = TAKE_PTR(p->exec);
 
-        if (e && --e->n_programs == 0 && e->stopped)
+        if (!e)
+                return;
+        if (--e->n_programs == 0 && e->stopped)
                 e->stopped(e->stopped_userdata);
+        exec_settle(e);
 }
 
 Program *program_free(Program *p)

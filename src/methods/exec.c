@@ -44,6 +44,14 @@ void exec_stop(Exec *e, void (*stopped)(void *userdata), void *userdata)
         jobs_stop(e);
 }
 
+void exec_settle(Exec *e)
+{
+        AgentContext *context = e->context;
+
+        if (e->n_programs == 0 && e->n_jobs == 0 && context->exec_idle)
+                context->exec_idle(context->agent);
+}
+
 size_t exec_count(const Exec *e)
 {
         return e->n_programs;

@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import threading
+import time
 
 import harness
 
@@ -229,6 +230,49 @@ class Passed(Activation):
         self.assert_answers(target)
 
     @harness.only("unix")
+    def test_a_section_that_waits_and_goes(self):
+        """It has asked more than once; when it goes the socket is a stranger like any other."""
+        target, other = self.target(), self.target("other")
+        sock = self.listening(target)
+        os.rename(target.address, target.address + ".away")
+        with open(target.address, "wb"):
+            pass
+        self.start(other, target, passed=[(sock, UNIT)])
+        first = self.daemon.wait_log("%s: not listening: .*" % target.section)
+        # Another reason, so that the second try is told too: a timer's, not a reload's.
+        folder = os.path.dirname(target.address)
+        os.chmod(folder, 0o777)
+        second = self.daemon.wait_log("%s: not listening: .*" % target.section, first.end())
+        self.assertNotEqual(second.group(), first.group())
+        os.chmod(folder, 0o700)
+        os.unlink(target.address)
+        os.rename(target.address + ".away", target.address)
+        client = harness.Client(target)
+        self.addCleanup(client.close)
+        self.daemon.reload(self.config(other))
+        self.assertEqual(client.read_end(), [])
+        self.daemon.wait_log(r"fd 3 \(%s\) is refused: it listens on .* no section" % UNIT)
+
+    @harness.only("unix")
+    def test_a_path_that_is_written_otherwise(self):
+        """systemd makes /run/x of /var/run/x, and of two slashes one."""
+        target = self.target()
+        sock = self.listening(target)
+        link = os.path.join(self.folder, "link")
+        os.symlink(self.folder, link)
+        path = target.address
+        for other in (path.replace("/", "//"), path.replace("/", "/./"),
+                      os.path.join(link, os.path.basename(path))):
+            with self.subTest(other):
+                target.address = other
+                self.start(target, passed=[(sock, UNIT)])
+                self.assertIn(self.inode(sock), self.daemon.fds().values())
+                self.assertNotIn("refused", self.daemon.stderr)
+                self.assert_answers(target)
+                self.daemon.stop()
+                target.address = path
+
+    @harness.only("unix")
     def test_a_file_that_is_gone(self):
         """Nobody can call there any more: there is a new one, and a word about the unit."""
         target = self.target()
@@ -307,6 +351,31 @@ class ExitOnIdle(Activation):
             client.call("exec.wait", {"job": job["job"]})
             client.call("exec.remove", {"job": job["job"]})
         self.daemon.expect_exit(0)
+
+    def test_the_end_of_a_job_begins_it_anew(self):
+        target = self.target(trust="peers", trust_unsafe="yes")
+        sock = self.listening(target)
+        with harness.Client(target) as client:
+            self.start(target, agent={"exit_on_idle": "3s", "job_keep": "1ms"},
+                       passed=[(sock, UNIT)])
+            client.call("exec.start", {"argv": ["/bin/sleep", "2"], "scope": "agent"})
+            begun = time.monotonic()
+        self.daemon.expect_exit(0)
+        # Of the job's end and the whole time after it; not of the caller's.
+        self.assertGreaterEqual(time.monotonic() - begun, 4.9)
+
+    @harness.only("unix")
+    def test_a_socket_that_is_had_later(self):
+        target = self.target()
+        sock = self.listening(target)
+        os.rename(target.address, target.address + ".away")
+        with open(target.address, "wb"):
+            pass
+        self.start(target, agent={"exit_on_idle": "50ms"}, passed=[(sock, UNIT)])
+        self.daemon.wait_log("exit-on-idle has no effect: .*callers of %s" % target.section)
+        os.rename(target.address + ".away", target.address)
+        self.daemon.expect_exit(0)
+        self.assertEqual(self.daemon.stderr.count("exit-on-idle has no effect"), 1)
 
     def test_not_where_a_port_would_be_lost(self):
         main, other = self.target(), self.target("other")

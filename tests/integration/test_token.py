@@ -270,6 +270,15 @@ class Reload(TokenCase):
         self.authenticate(self.client, OTHER)
         self.assertTrue(self.is_privileged(self.client))
 
+    def test_another_handler_in_between(self):
+        """What was proved is forgotten, and can be proved again when the port is what it was."""
+        self.reload(self.same_address(handler="echo"), self.keeper)
+        self.assertFalse(self.is_privileged(self.client))
+        self.reload(self.listener, self.keeper)
+        self.assertFalse(self.is_privileged(self.client))
+        self.authenticate(self.client)
+        self.assertTrue(self.is_privileged(self.client))
+
     def test_what_runs_goes_on(self):
         text, ident = self.client.request("exec.run", {"argv": ["cat"], "input": True})
         self.client.send(text)
