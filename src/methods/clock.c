@@ -50,10 +50,19 @@ static void time_reply(Order *o, bool with_rtc)
         order_reply(o, members_take(&m));
 }
 
+/* Where the process that sets the clock runs: as the programs of the port do. */
+static ProgramScope time_scope(const Order *o)
+{
+        const ListenSettings *port = call_port_settings(o->call);
+
+        return port ? port->program.scope : o->context->config->agent.scope;
+}
+
 static void time_on_end(Spawn *spawn, const SpawnEnd *end, void *userdata)
 {
         Order *o = userdata;
         const char *problem;
+        bool sandboxed;
 
         if (end->outcome == SPAWN_EXITED &&
             (end->status == 0 || end->status == CLOCK_WITHOUT_RTC)) {
@@ -64,16 +73,19 @@ static void time_on_end(Spawn *spawn, const SpawnEnd *end, void *userdata)
                   : end->outcome == SPAWN_EXITED && end->status < CLOCK_WITHOUT_RTC
                           ? strerror(end->status)
                           : "the process that was to do it was ended";
+        /* The shipped unit keeps CAP_SYS_TIME from us and from what runs inside of it. */
+        sandboxed = end->outcome == SPAWN_EXITED && end->status == EPERM &&
+                    time_scope(o) == SCOPE_AGENT;
         call_fail(TAKE_PTR(o->call), REASON_FAILED,
                   end->outcome == SPAWN_EXITED ? end->status : end->error,
-                  "The clock cannot be set: %s", problem ? problem : strerror(end->error));
+                  "The clock cannot be set: %s%s", problem ? problem : strerror(end->error),
+                  sandboxed ? ": with scope = agent the unit must have CAP_SYS_TIME" : "");
         (void)order_free(o);
 }
 
 static int time_start(Order *o)
 {
         static char option[] = CLOCK_OPTION, yes[] = "yes", no[] = "no";
-        const ListenSettings *port = call_port_settings(o->call);
         char path[PATH_MAX], mode[8], offset[32];
         int r;
 
@@ -90,8 +102,7 @@ static int time_start(Order *o)
                                    .directory = "/",
                                    .fds = { -EBADF, -EBADF, -EBADF },
                                    .kill_timeout = KILL_TIMEOUT,
-                                   .scope = port ? port->program.scope
-                                                 : o->context->config->agent.scope,
+                                   .scope = time_scope(o),
                                    .identity = "clock",
                            },
                            time_on_end, o, &o->spawn);
@@ -174,7 +185,8 @@ static void time_set(Call *call, json_object *params, void *userdata)
         o->number = offset;
         o->flag = !rtc || json_object_get_boolean(rtc);
         /* Relative: however long the way to timedated is, the clock will be right. */
-        if (mode == step && o->flag)
+        /* It does nothing for a clock that is right, and the hardware clock may not be. */
+        if (mode == step && o->flag && offset != 0)
                 order_ask(o, &set_time, time_on_answer, "xbb", offset, 1, 0);
         else
                 time_do_it(o);

@@ -366,6 +366,7 @@ static void test_time_fails(void **state)
         line = call(w, "set_time", "{\"time_us\":1700000000000000,\"rtc\":false}");
         assert_has(line, "\"reason\":\"failed\"");
         assert_has(line, "\"errno\":\"EPERM\"");
+        assert_has(line, "CAP_SYS_TIME");
 }
 
 static const char *const all[][2] = {
