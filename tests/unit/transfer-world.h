@@ -122,7 +122,8 @@ static inline _unused_ void side_done(Side *s)
 static inline _unused_ int teardown(void **state)
 {
         World *w = *state;
-        _cleanup_free_ char *command = text_format("rm -rf '%s'", w->folder);
+        _cleanup_free_ char *command =
+                text_format("chmod -R u+w '%s'; rm -rf '%s'", w->folder, w->folder);
         size_t n_fds;
         int r;
 

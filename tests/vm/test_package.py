@@ -27,6 +27,14 @@ class Package(lab.TestCase):
         self.guest.run("systemctl disable --now guestwired")
         self.autopkgtest("service")
 
+    def test_presets_enable_nothing(self):
+        """Nor would a first boot, by them."""
+        self.addCleanup(self.guest.run, "systemctl enable guestwired.service")
+        self.guest.run("systemctl enable guestwired.socket && systemctl preset guestwired.socket "
+                       "guestwired.service")
+        self.assertEqual(self.guest.out("systemctl is-enabled guestwired.socket "
+                                        "guestwired.service", check=False), "disabled\ndisabled")
+
     def test_upgrade_restarts_what_runs(self):
         self.wait_ping()
         before = self.guest.property("MainPID")
@@ -69,7 +77,7 @@ class Package(lab.TestCase):
         self.assertRaises(ConnectionRefusedError, self.connect, 1000)
         self.guest.run("dpkg -P guestwire-agent")
         self.assertEqual(self.guest.out("systemctl list-units --all --no-legend 'guestwired*'"), "")
-        left = self.guest.out("find / -xdev -name '*guestwire*' -not -path '/packages/*' "
+        left = self.guest.out("find / /run -xdev -name '*guestwire*' -not -path '/packages/*' "
                               "-not -path '/root/*' -not -path '/var/lib/dpkg/*' "
                               "-not -path '/var/cache/*' -not -path '/var/log/*' "
                               "-not -path '/usr/share/*' -not -path '/usr/bin/guestwire'")

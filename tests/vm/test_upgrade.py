@@ -8,7 +8,6 @@ import os
 import subprocess
 import threading
 
-import harness
 import lab
 import test_package
 
@@ -54,7 +53,7 @@ class Callers:
     def wait(self, n):
         """Until so many more have been answered."""
         enough = self.answered + n
-        harness.until(lambda: self.answered >= enough, "%d callers are answered" % n, lab.DEADLINE)
+        lab.until(lambda: self.answered >= enough, "%d callers are answered" % n, lab.DEADLINE)
 
     def stop(self):
         self.ending.set()
@@ -89,8 +88,8 @@ class Upgrade(lab.TestCase):
         return process.returncode, out, err
 
     def wait_other(self):
-        harness.until(lambda: self.guest.property("MainPID") not in (self.before, "0"),
-                      "another agent", lab.DEADLINE)
+        lab.until(lambda: self.guest.property("MainPID") not in (self.before, "0"),
+                  "another agent", lab.DEADLINE)
         self.wait_ping()
 
     def assert_installed(self):
@@ -114,8 +113,8 @@ class Upgrade(lab.TestCase):
                                 "argv=" + json.dumps(["/bin/sh", "-c", WAIT % "agent"])),
             "method": self.begin("call", "--timeout", "10min", target, "upgrade.wait"),
         }
-        harness.until(lambda: self.guest.out("ls /root/upgrade") ==
-                      "begun-method\nbegun-unit\nprogram", "programs run", lab.DEADLINE)
+        lab.until(lambda: self.guest.out("ls /root/upgrade") ==
+                  "begun-method\nbegun-unit\nprogram", "programs run", lab.DEADLINE)
         return running
 
     def upgrade(self):
@@ -126,8 +125,8 @@ class Upgrade(lab.TestCase):
                        "-p RemainAfterExit=yes dpkg -i " + package)
 
     def wait_upgrade(self):
-        harness.until(lambda: self.guest.property("ActiveState", "upgrade.service") not in
-                      ("activating", "inactive"), "dpkg's end", lab.DEADLINE)
+        lab.until(lambda: self.guest.property("ActiveState", "upgrade.service") not in
+                  ("activating", "inactive"), "dpkg's end", lab.DEADLINE)
         self.assertEqual(self.guest.property("Result", "upgrade.service"), "success")
         self.assert_installed()
 
@@ -161,8 +160,8 @@ class Upgrade(lab.TestCase):
         running["copy"] = self.begin("cp", folder, self.guest.target(1001) + ":/home/upgrade")
         self.addCleanup(self.guest.run, "rm -f /home/upgrade")
         self.upgrade()
-        harness.until(lambda: self.guest.property("StatusText").startswith("Stopping"),
-                      "the old agent is to stop", lab.DEADLINE)
+        lab.until(lambda: self.guest.property("StatusText").startswith("Stopping"),
+                  "the old agent is to stop", lab.DEADLINE)
         # It takes nobody in any more, and nobody is refused.
         late = self.connect(1000)
         late.sendall(PING)
@@ -204,15 +203,42 @@ class Upgrade(lab.TestCase):
         self.wait_other()
         self.assertEqual(self.guest.property("Result"), "success")
         # Nothing is left of what waited.
-        harness.until(lambda: self.guest.out("systemctl list-units --no-legend 'run-*.service'")
-                      == "", "what waited has ended", lab.DEADLINE)
+        lab.until(lambda: self.guest.out("systemctl list-units --no-legend 'run-*.service'")
+                  == "", "what waited has ended", lab.DEADLINE)
+
+    def test_through_a_session_of_its_own(self):
+        """As su and sudo make one: there the package manager is in no group of the agent's."""
+        package = test_package.later_package(self.guest)
+        done = self.guestwire("exec", self.guest.target(1001), "--", "systemd-run", "--quiet",
+                              "--scope", "--unit=session-99", "dpkg", "-i", package)
+        self.assertIn("called through the agent", done.stdout)
+        self.assert_installed()
+        self.wait_other()
+
+    def test_not_through_the_agent(self):
+        """Nothing is put off where nobody would be cut off."""
+        package = test_package.later_package(self.guest)
+        self.assertNotIn("called through", self.guest.out("dpkg", "-i", package))
+        self.assert_installed()
+        self.wait_other()
+
+    def test_removed_and_installed_again_through_the_agent(self):
+        """What was put off for the first has no meaning for the second."""
+        done = self.guestwire("exec", self.guest.target(1001), "--", "sh", "-c",
+                              "dpkg -r guestwire-agent && dpkg -i /packages/guestwire-agent_*.deb")
+        self.assertEqual(done.stdout.count("called through the agent"), 2, done.stdout)
+        self.wait_other()
+        lab.until(lambda: self.guest.out("systemctl list-units --no-legend 'run-*.service'")
+                  == "", "what waited has ended", lab.DEADLINE)
+        self.assertEqual(self.guest.property("ActiveState"), "active")
+        self.guestwire("ping", "-c", 1, self.guest.target())
 
     def test_removal_through_the_agent(self):
         self.addCleanup(self.guest.run, "dpkg -i /packages/guestwire-agent_*.deb && "
                         "systemctl start guestwired")
         target = self.guest.target(1001)
         self.guestwire("exec", target, "--", "dpkg", "-r", "guestwire-agent")
-        harness.until(lambda: self.guest.property("ActiveState") == "inactive", "its end",
-                      lab.DEADLINE)
+        lab.until(lambda: self.guest.property("ActiveState") == "inactive", "its end",
+                  lab.DEADLINE)
         self.assertEqual(self.guest.out("dpkg --audit"), "")
         self.assertEqual(self.guest.out("systemctl --failed --no-legend"), "")
