@@ -28,10 +28,18 @@ sources() {
 # Whatever is interpreted, whether its name or only its first line says so.
 scripts() {
         find src tests scripts -type f \( -name '*.py' -o -name '*.sh' \)
-        find src tests scripts -type f ! -name '*.*' ! -path 'tests/fuzz/corpus/*' |
+        { find src tests scripts -type f ! -name '*.*' ! -path 'tests/fuzz/corpus/*' &&
+                packaging; } |
                 while read -r f; do
                         test "$(head -c 2 "$f")" != '#!' || echo "$f"
                 done
+}
+leftovers='.*-stamp|autoreconf\..*|.*substvars|.*\.debhelper'
+# What is neither code nor test, but for what a package's build leaves. A tarball has no .ci.
+packaging() {
+        find conf debian docs man rpm selinux systemd -type f ! -path 'debian/guestwire*/*' \
+                ! -path 'debian/build/*' ! -path 'debian/tmp/*' ! -path 'debian/.debhelper/*'
+        test ! -d .ci || find .ci -type f
 }
 code() {
         sources
@@ -39,10 +47,13 @@ code() {
 }
 texts() {
         code
-        find tests systemd conf -type f \( -name '*.in' -o -name '*.conf' \) \
+        find tests -type f \( -name '*.in' -o -name '*.conf' \) \
                 ! -path 'tests/fuzz/corpus*' ! -path '*/data/*'
-        echo configure.ac
-        echo Makefile.am
+        # These have no place for it: their form is another's.
+        packaging | grep -vxE "debian/(changelog|copyright|source/format|files|$leftovers)"
+        for f in configure.ac Makefile.am README.md HACKING.md NEWS; do
+                echo "$f"
+        done
 }
 
 verdict "every file names its license" "$(texts | while read -r f; do
@@ -55,6 +66,11 @@ done)"
 verdict "no tabs in C" "$(sources | xargs grep -ln "$(printf '\t')")"
 verdict "no space at the end of a line" "$(texts | xargs grep -n '[[:space:]]$' | head -n 20)"
 verdict "no line is longer than 100 columns" "$(code | xargs grep -nE '^.{101}' | head -n 20)"
+
+verdict "the news begin with this version" "$(
+        version=$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+        grep -m 1 '^guestwire ' NEWS | grep -vxF "guestwire $version"
+)"
 
 echo "1..$n"
 exit $failed

@@ -52,10 +52,10 @@ def main(command):
     print("%s info %s\n%s methods %s   (everybody is privileged on port 1001)\n"
           "ssh -i %s -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
           "-o ProxyCommand='%s connect %s 22' root@guest\n"
-          "console, journal: %s, %s\nCtrl-] ends the guest." % (
+          "console: %s\nCtrl-] ends the guest." % (
               program, guest.target(), program, guest.target(1001),
               os.path.join(lab.IMAGE, "key"), program, guest.target(),
-              guest.path("console"), guest.path("journal")))
+              guest.path("console")))
     attach(guest)
     print()
 

@@ -4,7 +4,6 @@
 import contextlib
 import re
 
-import harness
 import lab
 
 # The ports that the laboratory's configuration has besides 1000.
@@ -80,7 +79,7 @@ class Activation(lab.TestCase):
 
     def wait_end(self):
         """Until the agent has ended of its own accord, and in order."""
-        harness.until(lambda: self.state() == "inactive", "the agent's end", lab.DEADLINE)
+        lab.until(lambda: self.state() == "inactive", "the agent's end", lab.DEADLINE)
         self.assertEqual(self.guest.property("Result"), "success")
 
     def test_a_call_starts_it(self):
@@ -238,8 +237,8 @@ class Activation(lab.TestCase):
         self.configure("[port 1000]\nnonsense = yes\n")
         sock = self.connect(1000)
         sock.sendall(PING)
-        harness.until(lambda: int(self.guest.property("NRestarts")) >= 6,
-                      "more starts than systemd's own limit", lab.DEADLINE)
+        lab.until(lambda: int(self.guest.property("NRestarts")) >= 6,
+                  "more starts than systemd's own limit", lab.DEADLINE)
         self.assertEqual(self.state("guestwired.socket"), "active")
         self.guest.run("rm /etc/guestwire/conf.d/activation.conf")
         # Nobody has touched a unit, and not even that caller was turned away.

@@ -3,7 +3,6 @@
 
 import threading
 
-import harness
 import lab
 
 
@@ -56,7 +55,7 @@ class Debian13(lab.TestCase):
                 self.assertRegex(done["stdout"], pattern)
                 # systemd tells of a unit's peak since 255.
                 self.assertGreater(done["memory_peak_bytes"], 4096)
-        harness.until(lambda: not self.guest.out(
+        lab.until(lambda: not self.guest.out(
             "systemctl list-units --all --plain --no-legend 'guestwire-*.service'"),
             "no unit is left", lab.DEADLINE)
 
@@ -85,19 +84,19 @@ class Debian13(lab.TestCase):
         thread.start()
         self.addCleanup(thread.join)
         self.addCleanup(ending.set)
-        harness.until(lambda: dialled, "a first caller", lab.DEADLINE)
+        lab.until(lambda: dialled, "a first caller", lab.DEADLINE)
         before = self.pid()
         self.guest.run("systemctl restart guestwired")
         self.wait_ping()
         count = len(dialled)
-        harness.until(lambda: len(dialled) > count, "a last caller", lab.DEADLINE)
+        lab.until(lambda: len(dialled) > count, "a last caller", lab.DEADLINE)
         self.assertNotEqual(self.pid(), before)
         self.assertEqual(errors, [])
 
     def test_kill_and_back(self):
         before, restarts = self.pid(), int(self.guest.property("NRestarts"))
         self.guest.run("kill", "-KILL", before)
-        harness.until(lambda: int(self.guest.property("NRestarts")) > restarts and
-                      self.guest.property("ActiveState") == "active", "a restart", lab.DEADLINE)
+        lab.until(lambda: int(self.guest.property("NRestarts")) > restarts and
+                  self.guest.property("ActiveState") == "active", "a restart", lab.DEADLINE)
         self.wait_ping()
         self.assertNotEqual(self.pid(), before)

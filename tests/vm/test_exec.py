@@ -3,7 +3,6 @@
 
 import json
 
-import harness
 import lab
 
 SLICE = "guestwire.slice"
@@ -16,8 +15,8 @@ class Exec(lab.TestCase):
 
     def tearDown(self):
         # Whatever a test was about: nothing is left of its programs.
-        harness.until(lambda: not self.units(), lambda: "no unit is left: %s" % self.units(),
-                      lab.DEADLINE)
+        lab.until(lambda: not self.units(), lambda: "no unit is left: %s" % self.units(),
+                  lab.DEADLINE)
         left = self.guest.out(
             "cat /sys/fs/cgroup/system.slice/guestwired.service/run-*/cgroup.procs", check=False)
         self.assertEqual(left, "")
@@ -32,9 +31,9 @@ class Exec(lab.TestCase):
         return self.guest.out("pgrep -af '[s]leep 98765'", check=False)
 
     def wait_sleepers_gone(self):
-        harness.until(lambda: not self.sleepers(),
-                      lambda: "gone: %s; units: %s" % (self.sleepers(), self.units()),
-                      lab.DEADLINE)
+        lab.until(lambda: not self.sleepers(),
+                  lambda: "gone: %s; units: %s" % (self.sleepers(), self.units()),
+                  lab.DEADLINE)
 
     def execute(self, *argv, status=0, **params):
         words = ["%s=%s" % (key, json.dumps(value)) for key, value in params.items()]
@@ -53,7 +52,7 @@ class Exec(lab.TestCase):
             self.assertTrue(found)
             self.assertEqual(found[0]["state"], "running", found[0])
             return found[0] if found[0]["pid"] else None
-        return job, harness.until(running, "the job runs", lab.DEADLINE)
+        return job, lab.until(running, "the job runs", lab.DEADLINE)
 
     def test_auto_is_a_unit(self):
         done = self.shell("cat /proc/self/cgroup; echo to stderr >&2; exit 3")
@@ -149,12 +148,12 @@ class Exec(lab.TestCase):
         """Nothing that belongs to nobody goes on after kill -9."""
         for scope in ("unit", "agent"):
             self.start("setsid sleep 98765 & sleep 98765", scope=scope)
-        harness.until(lambda: len(self.guest.out("pgrep -fx 'sleep 98765'",
+        lab.until(lambda: len(self.guest.out("pgrep -fx 'sleep 98765'",
                                                  check=False).split()) == 4,
-                      "two programs of two sleepers each", lab.DEADLINE)
+                  "two programs of two sleepers each", lab.DEADLINE)
         self.guest.run("kill -KILL $(systemctl show --value -p MainPID guestwired)")
-        harness.until(lambda: self.guest.property("ActiveState") == "active", "a restart",
-                      lab.DEADLINE)
+        lab.until(lambda: self.guest.property("ActiveState") == "active", "a restart",
+                  lab.DEADLINE)
         self.wait_ping()
         self.wait_sleepers_gone()
 

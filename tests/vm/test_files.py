@@ -8,7 +8,6 @@ import signal
 import subprocess
 import tempfile
 
-import harness
 import lab
 
 MIB = 1 << 20
@@ -125,15 +124,15 @@ class Cp(lab.TestCase):
             content = file.read()
         process = self.begin("--resume", "-", self.there(path))
         self.feed(process, content[:8 * MIB])
-        harness.until(lambda: self.guest.run("test $(stat -c %%s %s) -gt %d" % (partial, MIB),
+        lab.until(lambda: self.guest.run("test $(stat -c %%s %s) -gt %d" % (partial, MIB),
                                              check=False).status == 0,
-                      "a part of it has arrived", lab.DEADLINE)
+                  "a part of it has arrived", lab.DEADLINE)
         process.send_signal(signal.SIGTERM)
         status = process.wait(lab.DEADLINE)
         said = process.stderr.read().decode()
         self.assertEqual(status, -signal.SIGTERM, said)
         self.assertIn("is kept", said)
-        harness.until(lambda: not self.helpers(), "the helper has gone", lab.DEADLINE)
+        lab.until(lambda: not self.helpers(), "the helper has gone", lab.DEADLINE)
         size, inode = map(int, self.guest.out("stat", "-c", "%s %i", partial).split())
         self.assertGreater(size, MIB)
         self.guest.run("test ! -e " + path)
@@ -149,7 +148,7 @@ class Cp(lab.TestCase):
         self.forget_after(path)
         process = self.begin("-", self.there(path))
         self.feed(process, os.urandom(4 * MIB))
-        harness.until(self.unnamed, "a file without a name yet", lab.DEADLINE)
+        lab.until(self.unnamed, "a file without a name yet", lab.DEADLINE)
         self.guest.run("systemctl restart guestwired")
         # Our end of its standard input stays open: it hears of it from the connection alone.
         status = process.wait(lab.DEADLINE)
@@ -158,7 +157,7 @@ class Cp(lab.TestCase):
         self.assertRegex(said, "cut off: .* had been sent")
         self.assertIn(status, (1, 3), said)
         self.wait_ping()
-        harness.until(lambda: not self.unnamed(), self.unnamed, lab.DEADLINE)
+        lab.until(lambda: not self.unnamed(), self.unnamed, lab.DEADLINE)
         self.assertEqual(self.guest.out("ls -A /tmp | grep laboratory", check=False), "")
 
     def begin(self, *words):

@@ -137,8 +137,8 @@ class Power(lab.HostCase):
         copied = self.begin("cp", "--resume", "-", self.target + ":/root/copied")
         copied.stdin.write(b"x" * (1 << 20))
         copied.stdin.flush()
-        harness.until(lambda: self.other.out("ls -A /root | grep -c copied", check=False) == "1",
-                      "the copy has begun", lab.DEADLINE)
+        lab.until(lambda: self.other.out("ls -A /root | grep -c copied", check=False) == "1",
+                  "the copy has begun", lab.DEADLINE)
 
         done = self.guestwire("shutdown", "--json", self.target, "-m", "Good night")
         self.assertEqual(json.loads(done.stdout), {"mode": "poweroff"})

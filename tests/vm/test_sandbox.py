@@ -6,7 +6,6 @@ import json
 import re
 import tempfile
 
-import harness
 import lab
 
 DROP_INS = "/run/systemd/system/guestwired.service.d"
@@ -88,6 +87,9 @@ class Confinement(TestCase):
         self.guest.run(install)
         self.assertEqual(self.guest.out(loaded), "1")
 
+    def wait_denial(self, name):
+        lab.until(lambda: name in self.denials(), "the kernel's word about " + name)
+
     def test_what_the_profile_alone_refuses(self):
         """Not what the unit's own settings forbid already: they are off for this."""
         self.unit_drop_in("ProtectSystem=no\nProtectHome=no\n")
@@ -98,13 +100,13 @@ class Confinement(TestCase):
         self.assertEqual(done["exit_status"], 2, done)
         self.assertIn("Permission denied", done["stderr"])
         self.guest.run("test ! -e /etc/laboratory")
-        self.assertRegex(self.denials(), 'name="/etc/laboratory"')
+        self.wait_denial('name="/etc/laboratory"')
         self.assertEqual(self.shell(write, "scope=unit")["exit_status"], 0)
         self.assertEqual(self.guest.out("cat /etc/laboratory"), "text")
 
         done = self.shell("cat /etc/shadow", "scope=agent")
         self.assertEqual((done["exit_status"], done["stdout"]), (1, ""))
-        self.assertRegex(self.denials(), 'name="/etc/shadow"')
+        self.wait_denial('name="/etc/shadow"')
         self.assertIn("root:", self.shell("cat /etc/shadow", "scope=unit")["stdout"])
 
 
@@ -319,5 +321,5 @@ class Inside(TestCase):
         error = self.shell("trap '' TERM; sleep 98765", "scope=agent", "user=someone",
                            "timeout_ms=1000", "kill_timeout_ms=200", status=1)
         self.assertEqual(error["data"]["reason"], "timeout")
-        harness.until(lambda: not self.guest.out("pgrep -f '[s]leep 98765'", check=False),
-                      "it is ended", lab.DEADLINE)
+        lab.until(lambda: not self.guest.out("pgrep -f '[s]leep 98765'", check=False),
+                  "it is ended", lab.DEADLINE)

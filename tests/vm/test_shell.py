@@ -12,7 +12,6 @@ import struct
 import termios
 import time
 
-import harness
 import lab
 
 
@@ -97,7 +96,7 @@ class Shell(lab.TestCase):
             "systemctl list-units --all --plain --no-legend 'guestwire-*.service'")
 
     def wait_gone(self):
-        harness.until(lambda: not self.units(), self.units, lab.DEADLINE)
+        lab.until(lambda: not self.units(), self.units, lab.DEADLINE)
         self.assertEqual(self.guest.out("pgrep -f '[s]leep 98765'", check=False), "")
 
     def test_commands(self):
@@ -153,9 +152,9 @@ class Shell(lab.TestCase):
     def test_the_client_is_killed(self):
         person = self.open()
         person.command("trap '' HUP TERM; setsid sleep 98765 & sleep 98765")
-        harness.until(lambda: len(self.guest.out("pgrep -fx 'sleep 98765'",
+        lab.until(lambda: len(self.guest.out("pgrep -fx 'sleep 98765'",
                                                  check=False).split()) == 2,
-                      "both sleep", lab.DEADLINE)
+                  "both sleep", lab.DEADLINE)
         os.kill(person.pid, signal.SIGKILL)
         person.wait()
         self.wait_gone()

@@ -3,7 +3,6 @@
 
 import re
 
-import harness
 import lab
 
 
@@ -34,16 +33,16 @@ class Transport(lab.HostCase):
         """Sockets listen, and nobody can call: that is said."""
         self.sibling.run("modprobe vsock")
         # Ports try again one after the other.
-        harness.until(lambda: re.search(r"Listening: [^;]*port 1000\b.*vsock has no transport",
+        lab.until(lambda: re.search(r"Listening: [^;]*port 1000\b.*vsock has no transport",
                                         self.status()),
-                      lambda: "the status tells: %s" % self.status(), lab.DEADLINE)
+                  lambda: "the status tells: %s" % self.status(), lab.DEADLINE)
 
     def test_3_a_transport_that_comes_late(self):
         pid = self.sibling.property("MainPID")
         self.guestwire("ping", "-c", 1, "--timeout", "5s", self.sibling.target(), status=3)
         self.sibling.run("modprobe vmw_vsock_virtio_transport")
         self.guestwire("ping", "-c", 1, "--wait", "--timeout", "30s", self.sibling.target())
-        harness.until(lambda: "no transport" not in self.status(),
-                      lambda: "the status tells: %s" % self.status(), lab.DEADLINE)
+        lab.until(lambda: "no transport" not in self.status(),
+                  lambda: "the status tells: %s" % self.status(), lab.DEADLINE)
         self.assertEqual(self.sibling.property("MainPID"), pid)
         self.assertEqual(self.sibling.property("NRestarts"), "0")

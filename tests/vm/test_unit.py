@@ -4,7 +4,6 @@
 import json
 import threading
 
-import harness
 import lab
 
 PING = b'{"jsonrpc":"2.0","id":1,"method":"agent.ping"}\n'
@@ -56,7 +55,7 @@ class Load:
     def wait_answers(self):
         """Until every caller has been answered anew."""
         before = list(self.answered)
-        harness.until(lambda: self.errors or all(
+        lab.until(lambda: self.errors or all(
             now > then for now, then in zip(self.answered, before)), "all callers are answered",
             lab.DEADLINE)
         if self.errors:
@@ -78,8 +77,8 @@ class Unit(lab.TestCase):
 
     def wait_restart(self, restarts):
         """Until systemd has started it anew by itself and it answers."""
-        harness.until(lambda: int(self.guest.property("NRestarts")) > restarts and
-                      self.guest.property("ActiveState") == "active", "a restart", lab.DEADLINE)
+        lab.until(lambda: int(self.guest.property("NRestarts")) > restarts and
+                  self.guest.property("ActiveState") == "active", "a restart", lab.DEADLINE)
         self.wait_ping()
 
     def test_reload_of_good_configuration(self):
@@ -152,8 +151,8 @@ class Unit(lab.TestCase):
         self.assertEqual(self.guest.property("WatchdogUSec"), "30s")
         stamp = self.guest.property("WatchdogTimestampMonotonic")
         # Twice in the time it has; so one that is late is not yet dead.
-        harness.until(lambda: self.guest.property("WatchdogTimestampMonotonic") != stamp,
-                      "the watchdog is told", 30)
+        lab.until(lambda: self.guest.property("WatchdogTimestampMonotonic") != stamp,
+                  "the watchdog is told", 30)
 
     def test_kill_and_back(self):
         before, restarts = self.pid(), int(self.guest.property("NRestarts"))

@@ -48,14 +48,14 @@ def build_kind():
         return "AddressSanitizer" if b"__asan_init" in file.read() else ""
 
 
-def until(condition, what, deadline=None):
+def until(condition, what, deadline=None, pause=0.01):
     """Polls condition() until it yields something true, which is returned."""
     end = time.monotonic() + (deadline or DEADLINE)
-    pause = threading.Event()
+    never = threading.Event()
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
             raise AssertionError("waited in vain: %s" % (what() if callable(what) else what))
-        pause.wait(0.01)
+        never.wait(pause)
