@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "handlers/events.h"
 #include "io/listen.h"
+#include "io/vsock.h"
 
 /* Callers accepted in one turn, so that a flood of them leaves the loop to those who are in. */
 #define ACCEPT_BUDGET 64U
@@ -360,6 +361,8 @@ int listener_open(Listener *l)
 
         if (l->fd >= 0)
                 return 0;
+        if (l->without_vsock && !vsock_is_there())
+                return -EAFNOSUPPORT;
 
         connection_log_fields(l->settings, NULL, &fields);
         fd = listener_make_socket(l, &problem);
@@ -370,6 +373,7 @@ int listener_open(Listener *l)
                 if (r < 0)
                         problem = text_format("%s", strerror(-r));
         }
+        l->without_vsock = r == -EAFNOSUPPORT && l->settings->address.kind == ADDRESS_VSOCK;
         if (r < 0) {
                 listener_set_problem(l,
                                      problem ? TAKE_PTR(problem) : text_format("%s", strerror(-r)));
@@ -412,6 +416,8 @@ void listener_change(Listener *l, Config *config, const ListenSettings *settings
 
         l->config = config_ref(config);
         l->settings = settings;
+        /* Whoever reloads may have installed the module. */
+        l->without_vsock = false;
         if (l->fd >= 0 && settings->address.kind == ADDRESS_UNIX && file_changed) {
                 r = listen_file_change(&settings->address, &settings->file);
                 if (r < 0)

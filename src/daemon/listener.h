@@ -49,7 +49,8 @@ struct Listener {
         size_t n_connections;
         RateLimit refused_limit;
         RateLimit full_limit;
-        bool told; /* the problem as it is has been logged */
+        bool told;          /* the problem as it is has been logged */
+        bool without_vsock; /* the kernel has none: socket(2) would ask modprobe each time */
 };
 
 /* Not listening yet. 0 or -ENOMEM. */

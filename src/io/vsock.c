@@ -128,6 +128,11 @@ static bool exists(const char *path)
         return access(path, F_OK) == 0;
 }
 
+bool vsock_is_there(void)
+{
+        return exists("/sys/module/vsock") || !exists("/sys/module");
+}
+
 unsigned vsock_transports(void)
 {
         unsigned mask = 0;

@@ -57,5 +57,8 @@ unsigned vsock_transports(void);
 /* The kernel module of one transport: "vmw_vsock_virtio_transport"; NULL for UNKNOWN. */
 const char *vsock_transport_module(VsockTransport t);
 
+/* Whether the kernel has AF_VSOCK by now, as far as sysfs tells; loads nothing. */
+bool vsock_is_there(void);
+
 /* Whether socket(AF_VSOCK) works in this kernel: 0 or -errno (-EAFNOSUPPORT). May load vsock.ko. */
 int vsock_supported(void);

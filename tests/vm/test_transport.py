@@ -29,6 +29,21 @@ class Transport(lab.HostCase):
         self.assertRegex(log, "port 1000.*vsock")
         self.assertNotEqual(self.sibling.run("guestwire doctor", check=False).status, 0)
 
+    def test_1_no_vsock_and_nobody_asks_for_it(self):
+        """The agent tries again, but each socket(2) would have the kernel start modprobe."""
+        program, asked = "/usr/local/sbin/modprobe-tells", "/run/modprobe-asked"
+        self.sibling.write(program, "#!/bin/sh\necho \"$*\" >>%s\n" % asked, 0o755)
+        self.addCleanup(self.sibling.run, "echo /sbin/modprobe >/proc/sys/kernel/modprobe; "
+                        "rm -f %s %s" % (program, asked))
+        self.sibling.run("echo %s >/proc/sys/kernel/modprobe" % program)
+        # Twice in this time, and once for each port.
+        count = "touch %s; grep -c net-pf-40 %s" % (asked, asked)
+        self.sibling.run("sleep 7")
+        self.assertEqual(self.sibling.out(count, check=False), "0")
+        # A reload asks: the module may have been installed.
+        self.sibling.run("systemctl reload guestwired")
+        lab.until(lambda: self.sibling.out(count, check=False) != "0", "somebody asks")
+
     def test_2_vsock_without_a_transport(self):
         """Sockets listen, and nobody can call: that is said."""
         self.sibling.run("modprobe vsock")
