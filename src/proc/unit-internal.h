@@ -20,6 +20,8 @@
 
 /* systemd has so long to answer a call. */
 #define UNIT_CALL_USEC UINT64_C(10000000)
+/* So often the bus may be lost while it is asked to start a unit. */
+#define UNIT_LOSSES 3U
 /* From the order to start to the beginning of the launcher. */
 #define UNIT_START_USEC UINT64_C(30000000)
 
@@ -56,6 +58,7 @@ struct Unit {
         char *identity;
         char **properties; /* NAME=VALUE; later ones win. NULL: none */
         unsigned n_names;  /* that it has had */
+        unsigned n_losses; /* of the bus, while systemd was asked for it */
         uint64_t started;
         UnitFacts facts;
         Launch *launch;

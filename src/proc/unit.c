@@ -246,8 +246,17 @@ static int unit_on_changed(sd_bus_message *m, void *userdata, sd_bus_error *erro
 /* Its owner has given it up, or the connection is gone: then there is no answer. */
 static void unit_refused(Unit *u, sd_bus_message *m, const sd_bus_error *e)
 {
-        if (sd_bus_is_open(u->units->bus) <= 0)
+        if (sd_bus_is_open(u->units->bus) <= 0) {
+                /* Once or twice is chance. A bus that may not carry the launcher's socket closes
+                 * the connection over which it comes, each time. */
+                if (++u->n_losses >= UNIT_LOSSES)
+                        unit_fail(u, ECONNRESET,
+                                  text_format("the system bus closes the connection when it is "
+                                              "asked for %s: look whether SELinux or AppArmor "
+                                              "forbids it to carry our descriptors",
+                                              u->name));
                 return;
+        }
         if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY)) {
                 /* It may yet do what it was asked for. */
                 units_tell(u->units, "StopUnit", "ss", u->name, "replace");

@@ -33,7 +33,7 @@ static inline _unused_ pid_t run_daemon(const char *command)
 }
 
 /* In bus_folder, which is there. */
-static inline _unused_ void start_bus(void)
+static inline _unused_ void start_bus_with(const char *limits)
 {
         char command[512];
         FILE *f;
@@ -45,8 +45,8 @@ static inline _unused_ void start_bus(void)
                 "<busconfig><type>system</type><listen>unix:path=%s/bus</listen>"
                 "<auth>EXTERNAL</auth><policy context=\"default\"><allow user=\"*\"/>"
                 "<allow own=\"*\"/><allow send_destination=\"*\"/><allow "
-                "receive_sender=\"*\"/></policy></busconfig>\n",
-                bus_folder);
+                "receive_sender=\"*\"/></policy>%s</busconfig>\n",
+                bus_folder, limits);
         assert_int_equal(fclose(f), 0);
         (void)snprintf(command, sizeof(command),
                        "dbus-daemon --config-file=%s/conf --fork --print-pid --nopidfile "
@@ -55,6 +55,11 @@ static inline _unused_ void start_bus(void)
         bus_pid = run_daemon(command);
         (void)snprintf(command, sizeof(command), "unix:path=%s/bus", bus_folder);
         assert_int_equal(setenv("DBUS_SYSTEM_BUS_ADDRESS", command, 1), 0);
+}
+
+static inline _unused_ void start_bus(void)
+{
+        start_bus_with("");
 }
 
 /* Until nothing is left of it: it is nobody's child to be waited for. */

@@ -156,6 +156,24 @@ static void test_bus_is_lost(void **state)
         fd_close(fds[1]);
 }
 
+/* As SELinux makes it: each time that a unit is asked for, the connection is closed. */
+static void test_bus_carries_no_descriptors(void **state)
+{
+        World *w = *state;
+
+        needs_units();
+        end_daemon(&bus_pid);
+        start_bus_with("<limit name=\"max_message_unix_fds\">0</limit>");
+        for (int i = 0; i < 100 && w->end.error != ECONNRESET; i++) {
+                start_true(w, NULL);
+                run_until_ended(w, w->n_ended + 1);
+                assert_int_equal(w->end.outcome, SPAWN_FAILED);
+        }
+        assert_int_equal(w->end.error, ECONNRESET);
+        assert_non_null(strstr(w->problem, "closes the connection when it is asked for"));
+        run_until_alone(w);
+}
+
 /* Its unit is forgotten meanwhile: that is told, and not waited for. */
 static void test_unit_is_lost(void **state)
 {
@@ -282,6 +300,7 @@ static const struct CMUnitTest tests[] = {
         FAULT_TEST(test_no_types, setup_vague),
         UNIT_TEST(test_properties),
         UNIT_TEST(test_bus_is_lost),
+        UNIT_TEST(test_bus_carries_no_descriptors),
         UNIT_TEST(test_unit_is_lost),
         UNIT_TEST(test_no_bus),
         UNIT_TEST(test_leftovers),
