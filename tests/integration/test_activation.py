@@ -27,6 +27,17 @@ class Activation(harness.TestCase):
         sock.listen(backlog)
         return sock
 
+    def listening_elsewhere(self, target):
+        """Such a socket that no section can take, for another file is where its own should be."""
+        sock = self.listening(target)
+        os.rename(target.address, target.address + ".away")
+        with open(target.address, "wb"):
+            pass
+        return sock
+
+    def put_back(self, target):
+        os.rename(target.address + ".away", target.address)
+
     def inode(self, sock):
         return "socket:[%d]" % os.fstat(sock.fileno()).st_ino
 
@@ -214,17 +225,14 @@ class Passed(Activation):
     def test_a_file_that_cannot_be_given_its_mode(self):
         """Its section waits, and says why; the others are served."""
         target, other = self.target(), self.target("other")
-        sock = self.listening(target)
-        os.rename(target.address, target.address + ".away")
-        with open(target.address, "wb"):
-            pass
+        sock = self.listening_elsewhere(target)
         self.start(other, target, passed=[(sock, UNIT)])
         self.daemon.wait_log("%s: not listening: cannot give '%s'" % (
             target.section, target.address))
         self.assertIn("%s waits: " % target.section, self.daemon.status())
         self.assertNotIn("refused", self.daemon.stderr)
         self.assert_answers(other)
-        os.rename(target.address + ".away", target.address)
+        self.put_back(target)
         self.daemon.reload()
         self.assertIn(self.inode(sock), self.daemon.fds().values())
         self.assert_answers(target)
@@ -233,10 +241,7 @@ class Passed(Activation):
     def test_a_section_that_waits_and_goes(self):
         """It has asked more than once; when it goes the socket is a stranger like any other."""
         target, other = self.target(), self.target("other")
-        sock = self.listening(target)
-        os.rename(target.address, target.address + ".away")
-        with open(target.address, "wb"):
-            pass
+        sock = self.listening_elsewhere(target)
         self.start(other, target, passed=[(sock, UNIT)])
         first = self.daemon.wait_log("%s: not listening: .*" % target.section)
         # Another reason, so that the second try is told too: a timer's, not a reload's.
@@ -245,12 +250,9 @@ class Passed(Activation):
         second = self.daemon.wait_log("%s: not listening: .*" % target.section, first.end())
         self.assertNotEqual(second.group(), first.group())
         os.chmod(folder, 0o700)
-        os.unlink(target.address)
-        os.rename(target.address + ".away", target.address)
-        client = harness.Client(target)
-        self.addCleanup(client.close)
         self.daemon.reload(self.config(other))
-        self.assertEqual(client.read_end(), [])
+        self.put_back(target)
+        self.assert_hung_up_on(target)
         self.daemon.wait_log(r"fd 3 \(%s\) is refused: it listens on .* no section" % UNIT)
 
     @harness.only("unix")
@@ -367,13 +369,10 @@ class ExitOnIdle(Activation):
     @harness.only("unix")
     def test_a_socket_that_is_had_later(self):
         target = self.target()
-        sock = self.listening(target)
-        os.rename(target.address, target.address + ".away")
-        with open(target.address, "wb"):
-            pass
+        sock = self.listening_elsewhere(target)
         self.start(target, agent={"exit_on_idle": "50ms"}, passed=[(sock, UNIT)])
         self.daemon.wait_log("exit-on-idle has no effect: .*callers of %s" % target.section)
-        os.rename(target.address + ".away", target.address)
+        self.put_back(target)
         self.daemon.expect_exit(0)
         self.assertEqual(self.daemon.stderr.count("exit-on-idle has no effect"), 1)
 
