@@ -222,14 +222,7 @@ void activation_begin(Activation *a)
 /* By its address, however that is written: systemd makes /run of /var/run, and one slash of two. */
 static bool passed_is_at(const PassedSocket *p, const Address *address)
 {
-        struct stat passed, wanted;
-
-        if (address_equal(&p->address, address))
-                return true;
-        return p->address.kind == ADDRESS_UNIX && address->kind == ADDRESS_UNIX &&
-               listen_file_stat(&p->address, &passed) >= 0 &&
-               listen_file_stat(address, &wanted) >= 0 && passed.st_dev == wanted.st_dev &&
-               passed.st_ino == wanted.st_ino;
+        return address_equal(&p->address, address) || listen_same_file(&p->address, address);
 }
 
 int activation_take(Activation *a, const Address *address, const ListenFile *file,

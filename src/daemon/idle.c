@@ -71,14 +71,16 @@ void idle_configure(Agent *a)
         uint64_t limit = a->stopping ? 0 : a->config->agent.exit_on_idle;
         const char *obstacle = limit > 0 ? idle_obstacle(a) : NULL;
 
+        if (obstacle) {
+                idle_say_obstacle(a, obstacle);
+        } else {
+                free(a->idle_obstacle);
+                a->idle_obstacle = NULL;
+        }
         if (limit == 0 || obstacle) {
                 a->idle_timer = sd_event_source_disable_unref(a->idle_timer);
-                if (obstacle)
-                        idle_say_obstacle(a, obstacle);
                 return;
         }
-        free(a->idle_obstacle);
-        a->idle_obstacle = NULL;
         if (a->idle_timer && a->idle_limit == limit)
                 return;
         a->idle_timer = sd_event_source_disable_unref(a->idle_timer);

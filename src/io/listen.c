@@ -282,6 +282,15 @@ int listen_file_stat(const Address *a, struct stat *ret)
         return 0;
 }
 
+bool listen_same_file(const Address *a, const Address *b)
+{
+        struct stat one, other;
+
+        return a->kind == ADDRESS_UNIX && b->kind == ADDRESS_UNIX &&
+               listen_file_stat(a, &one) >= 0 && listen_file_stat(b, &other) >= 0 &&
+               one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 static int unix_address(const struct sockaddr_storage *sa, socklen_t length, Address *ret)
 {
         const char *path = ((const struct sockaddr_un *)sa)->sun_path;
@@ -416,12 +425,11 @@ void listen_file_remove(const Address *a, int fd)
 {
         _cleanup_place_ Place p = PLACE_NULL;
         _cleanup_close_ int inode = -EBADF;
-        struct sockaddr_un un = { 0 };
-        socklen_t length = sizeof(un);
+        _cleanup_address_ Address own = ADDRESS_NULL;
         struct stat st;
 
-        if (a->kind != ADDRESS_UNIX || getsockname(fd, (struct sockaddr *)&un, &length) < 0 ||
-            un.sun_family != AF_UNIX || strncmp(un.sun_path, a->path, sizeof(un.sun_path)) != 0)
+        if (a->kind != ADDRESS_UNIX || listen_address(fd, &own) < 0 ||
+            (!address_equal(a, &own) && !listen_same_file(a, &own)))
                 return;
         if (place_open(a->path, false, &p, NULL) < 0)
                 return;

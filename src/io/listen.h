@@ -51,5 +51,8 @@ int listen_address(int fd, Address *ret);
  */
 int listen_adopt(int fd, const Address *a, const ListenFile *file, char **ret_problem);
 
+/* Whether both are of Unix sockets and lead to one socket file, however the paths are written. */
+bool listen_same_file(const Address *a, const Address *b);
+
 /* Removes the socket file, if it still leads to this process: fd must be listening yet. */
 void listen_file_remove(const Address *a, int fd);

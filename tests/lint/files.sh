@@ -69,7 +69,8 @@ verdict "no line is longer than 100 columns" "$(code | xargs grep -nE '^.{101}' 
 
 verdict "the news begin with this version" "$(
         version=$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
-        grep -m 1 '^guestwire ' NEWS | grep -vxF "guestwire $version"
+        news=$(grep -m 1 '^guestwire ' NEWS)
+        test "$news" = "guestwire $version" || echo "$news, not $version"
 )"
 
 echo "1..$n"

@@ -116,6 +116,7 @@ static void test_file_remove(void **state)
 {
         Scratch *s = *state;
         _cleanup_close_ int fd = -EBADF;
+        _cleanup_address_ Address otherwise = { .kind = ADDRESS_UNIX };
         const Address elsewhere = { .kind = ADDRESS_UNIX, .path = (char *)"/nowhere/a.sock" };
 
         fd = scratch_listen(s, &private_file);
@@ -140,6 +141,14 @@ static void test_file_remove(void **state)
         listen_file_remove(&s->address, fd);
         assert_int_equal(access(s->path, F_OK), -1);
         listen_file_remove(&s->address, fd);
+
+        /* Taken from a store by a section that writes the path otherwise. */
+        fd = fd_close(fd);
+        fd = scratch_listen(s, &private_file);
+        assert_true(fd >= 0);
+        otherwise.path = text_format("%s/.//%s", s->folder, strrchr(s->path, '/') + 1);
+        listen_file_remove(&otherwise, fd);
+        assert_int_equal(access(s->path, F_OK), -1);
 }
 
 typedef struct Successor Successor;

@@ -29,7 +29,7 @@ class Transport(lab.HostCase):
         self.assertRegex(log, "port 1000.*vsock")
         self.assertNotEqual(self.sibling.run("guestwire doctor", check=False).status, 0)
 
-    def test_1_no_vsock_and_nobody_asks_for_it(self):
+    def test_2_nobody_asks_for_it(self):
         """The agent tries again, but each socket(2) would have the kernel start modprobe."""
         program, asked = "/usr/local/sbin/modprobe-tells", "/run/modprobe-asked"
         self.sibling.write(program, "#!/bin/sh\necho \"$*\" >>%s\n" % asked, 0o755)
@@ -44,7 +44,7 @@ class Transport(lab.HostCase):
         self.sibling.run("systemctl reload guestwired")
         lab.until(lambda: self.sibling.out(count, check=False) != "0", "somebody asks")
 
-    def test_2_vsock_without_a_transport(self):
+    def test_3_vsock_without_a_transport(self):
         """Sockets listen, and nobody can call: that is said."""
         self.sibling.run("modprobe vsock")
         # Ports try again one after the other.
@@ -52,7 +52,7 @@ class Transport(lab.HostCase):
                                         self.status()),
                   lambda: "the status tells: %s" % self.status(), lab.DEADLINE)
 
-    def test_3_a_transport_that_comes_late(self):
+    def test_4_a_transport_that_comes_late(self):
         pid = self.sibling.property("MainPID")
         self.guestwire("ping", "-c", 1, "--timeout", "5s", self.sibling.target(), status=3)
         self.sibling.run("modprobe vmw_vsock_virtio_transport")

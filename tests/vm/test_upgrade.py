@@ -224,14 +224,20 @@ class Upgrade(lab.TestCase):
 
     def test_removed_and_installed_again_through_the_agent(self):
         """What was put off for the first has no meaning for the second."""
+        self.addCleanup(self.guest.run, "rm -rf /etc/guestwire && mv /root/kept /etc/guestwire && "
+                        "systemctl restart guestwired")
+        self.guest.run("cp -a /etc/guestwire /root/kept")
+        since = self.now()
         done = self.guestwire("exec", self.guest.target(1001), "--", "sh", "-c",
-                              "dpkg -r guestwire-agent && dpkg -i /packages/guestwire-agent_*.deb")
+                              "dpkg -P guestwire-agent && dpkg -i /packages/guestwire-agent_*.deb")
         self.assertEqual(done.stdout.count("called through the agent"), 2, done.stdout)
         self.wait_other()
         lab.until(lambda: self.guest.out("systemctl list-units --no-legend 'run-*.service'")
                   == "", "what waited has ended", lab.DEADLINE)
         self.assertEqual(self.guest.property("ActiveState"), "active")
         self.guestwire("ping", "-c", 1, self.guest.target())
+        # What systemd was told to run later it could read.
+        self.assertNotRegex(self.log(since), "(?i)run-[^ ]*service.*(missing|invalid|vanished)")
 
     def test_removal_through_the_agent(self):
         self.addCleanup(self.guest.run, "dpkg -i /packages/guestwire-agent_*.deb && "
