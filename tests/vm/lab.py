@@ -233,12 +233,11 @@ class Guest:
     def target(self, port=None):
         return "mux:%s" % self.mux if port is None else "mux:%s:%d" % (self.mux, port)
 
-    def now(self, way="programs"):
-        """The number of the journal's next entry: what was logged before is here now, by programs
-        or by the kernel."""
+    def now(self):
+        """The number of the journal's next entry: what was logged before is here now."""
         self.marks += 1
         mark = "mark %d of the laboratory" % self.marks
-        self.run("mark %s %s" % (way, mark))
+        self.run("mark " + mark)
         return until(lambda: self.journal.number(mark), "the journal", DEADLINE + BOOT, pause=0.01)
 
     def wait_boot(self):
@@ -393,7 +392,7 @@ class TestCase(HostCase):
 
     def denials(self):
         """What AppArmor has refused the agent since this was asked the last time."""
-        since, self.guest.denied = self.guest.denied, self.guest.now("kernel")
+        since, self.guest.denied = self.guest.denied, self.guest.now()
         return "\n".join(self.guest.journal.grep(
             since, r'apparmor="DENIED".*profile="guestwired"', ("kernel", "audit")))
 
