@@ -16,6 +16,7 @@ class Laboratory(lab.TestCase):
         self.guest.run("kill", "-SEGV", pid)
         lab.until(lambda: self.guest.property("MainPID") not in (pid, "0"), "the next agent")
         self.assertEqual(self.guest.out("ls /var/crash"), "core.guestwired." + pid)
+        self.guest.run("echo a last word >/dev/console")
         with tempfile.TemporaryDirectory() as folder:
             self.guest.keep(folder)
             self.guest.run("rm /var/crash/*")
@@ -23,7 +24,7 @@ class Laboratory(lab.TestCase):
                 self.assertRegex(file.read(),
                                  r"(?m)^\[ *\d+\.\d{6}\] guestwired\[\d+\]: guestwired .* started$")
             with open(os.path.join(folder, "21.console"), "rb") as file:
-                self.assertNotEqual(file.read(), b"")
+                self.assertIn(b"a last word", file.read())
             core, = (os.path.join(path, name) for path, _, names in
                      os.walk(os.path.join(folder, "21.cores")) for name in names)
             with open(core, "rb") as file:
