@@ -184,9 +184,8 @@ static void time_set(Call *call, json_object *params, void *userdata)
         o->subject = mode;
         o->number = offset;
         o->flag = !rtc || json_object_get_boolean(rtc);
-        /* Relative: however long the way to timedated is, the clock will be right. Where nothing is
-         * to be changed it leaves the hardware clock alone, too, which may be wrong. */
-        if (mode == step && o->flag && offset != 0)
+        /* Relative: however long the way to timedated is, the clock will be right. */
+        if (mode == step && o->flag)
                 order_ask(o, &set_time, time_on_answer, "xbb", offset, 1, 0);
         else
                 time_do_it(o);
